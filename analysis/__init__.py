@@ -1,0 +1,1 @@
+"""Judging releases: pure functions from counts to evidence and verdicts. Imports nothing by itself."""
