@@ -1,0 +1,1 @@
+"""The service around ``analysis``: everything that touches the world and decides nothing."""
