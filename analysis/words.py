@@ -9,6 +9,13 @@ printed as ``inf``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+
+Show = Callable[[float], str]
+"""How a number of some unit is written."""
+
+REASON = 199
+"""Longest reason: under 200 characters."""
 
 UNKNOWN = "unknown"
 MILLION = 1_000_000
@@ -41,6 +48,8 @@ def percent(share: float) -> str:
         return _odd(share)
     if share in (-1, 0, 1):
         return f"{int(share) * 100} %"
+    if abs(share) < 1e-8:
+        return "under 0.000001 %"
     gap = min(abs(share), abs(1 - abs(share))) * 100
     decimals = min(6, max(1, 1 - math.floor(math.log10(gap)))) if gap > 0 else 1
     return f"{_trim(f'{share * 100:,.{decimals}f}', keep=1)} %"
@@ -57,6 +66,18 @@ def share(value: float) -> str:
     """
     text = percent(value)
     return text.replace(".0 %", " %")
+
+
+def signed_percent(change: float) -> str:
+    """
+    Return a relative change in percent, with its sign.
+
+    Examples
+    --------
+    >>> signed_percent(0.5), signed_percent(-0.034), signed_percent(0.0)
+    ('+50.0 %', '-3.4 %', '0 %')
+    """
+    return f"+{percent(change)}" if change > 0 else percent(change)
 
 
 def points(difference: float) -> str:
@@ -98,23 +119,23 @@ def about(number: float) -> str:
     return count(_significant(number, 2)) if math.isfinite(number) else _odd(number)
 
 
-def figure(number: float) -> str:
+def number(value: float) -> str:
     """
     Return any other number to three significant digits, without exponent or needless zeros.
 
     Examples
     --------
-    >>> figure(1.4), figure(0.0834), figure(1234.6), figure(0.0), figure(-2.5)
+    >>> number(1.4), number(0.0834), number(1234.6), number(0.0), number(-2.5)
     ('1.4', '0.0834', '1,235', '0', '-2.5')
     """
-    if not math.isfinite(number):
-        return _odd(number)
-    if abs(number) >= 100:
-        return f"{round(number):,}"
-    if abs(number) < 1e-9:
+    if not math.isfinite(value):
+        return _odd(value)
+    if abs(value) >= 100:
+        return f"{round(value):,}"
+    if abs(value) < 1e-9:
         return "0"
-    decimals = min(9, 2 - math.floor(math.log10(abs(number))))
-    return _trim(f"{number:.{decimals}f}")
+    decimals = min(9, 2 - math.floor(math.log10(abs(value))))
+    return _trim(f"{value:.{decimals}f}")
 
 
 def ratio(value: float) -> str:
@@ -137,7 +158,7 @@ def ratio(value: float) -> str:
     if size >= 1.995:
         return f"{value:.1f}x"
     if size < 0.1:
-        return f"{figure(_significant(value, 2))}x"
+        return f"{number(_significant(value, 2))}x"
     return f"{_trim(f'{value:.2f}', keep=1)}x"
 
 
@@ -192,7 +213,7 @@ def odds(log_e: float) -> str:
         return f"over {MILLION:,} : 1" if log_e > 0 else f"under 1 : {MILLION:,}"
     size = math.exp(abs(log_e)) * 1.001
     unit = 10.0 ** (math.floor(math.log10(size)) - 1)
-    told = figure(round(math.floor(size / unit) * unit, 1))
+    told = number(round(math.floor(size / unit) * unit, 1))
     return f"{told} : 1" if log_e >= 0 else f"1 : {told}"
 
 
@@ -210,7 +231,7 @@ def duration(seconds: float) -> str:
     if seconds < 0:
         return f"-{duration(-seconds)}"
     if seconds < 0.9995:
-        return f"{figure(_significant(seconds * 1000, 3))} ms" if seconds else "0 s"
+        return f"{number(_significant(seconds * 1000, 3))} ms" if seconds else "0 s"
     if seconds < 9.95:
         return f"{_trim(f'{seconds:.1f}')} s"
     if seconds < 2 * MINUTE - 0.5:
@@ -221,6 +242,24 @@ def duration(seconds: float) -> str:
         hours, minutes = divmod(round(seconds / MINUTE), 60)
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{round(seconds / DAY)} days"
+
+
+def cut(text: str, limit: int = REASON) -> str:
+    """
+    Return ``text`` on one line and at most ``limit`` characters long, cut after a word, with an ellipsis.
+
+    Examples
+    --------
+    >>> cut("error rate\\n too   high"), cut("one two three", 9)
+    ('error rate too high', 'one two…')
+    """
+    line = " ".join(text.split())
+    if len(line) <= limit:
+        return line
+    head = line[:limit]
+    # A single endless word is cut where it stands.
+    kept = head[: head.rfind(" ")] if " " in head else head[:-1]
+    return f"{kept.rstrip(' ,;:')}…"
 
 
 def _odd(number: float) -> str:
