@@ -250,7 +250,7 @@ def cut(text: str, limit: int = REASON) -> str:
 
     Examples
     --------
-    >>> cut("error rate\\n too   high"), cut("one two three", 9)
+    >>> cut(" error rate  too high "), cut("one two three", 9)
     ('error rate too high', 'one two…')
     """
     line = " ".join(text.split())
