@@ -138,7 +138,7 @@ def foreign_to_core(tree: ast.AST) -> list[str]:
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             parts = [f"scipy.{alias.name}" for alias in node.names]
-            names.update(parts if node.module == "scipy" else [node.module])
+            names.update(parts if node.module == "scipy" else [node.module or ""])
     return sorted(
         name for name in names if not within(name, {*sys.stdlib_module_names, "analysis", *NUMERICAL})
     )
@@ -163,7 +163,7 @@ def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
 def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Return the number of lines of a function, its docstring and decorators not counted."""
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
-    return body[-1].end_lineno - body[0].lineno + 2 if body else 1
+    return (body[-1].end_lineno or 0) - body[0].lineno + 2 if body else 1
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def project() -> dict:
 
 def distribution(requirement: str) -> str:
     """Return the normalised name of the distribution that a requirement asks for."""
-    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement)[0]).lower()
 
 
 def test_what_is_imported_is_declared():
