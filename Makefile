@@ -40,7 +40,7 @@ format: venv  ## write the format, fix what can be fixed
 	@$(BIN)/ruff format .
 
 type: venv  ## mypy --strict
-	@$(BIN)/mypy analysis webhook tests $(wildcard bench)
+	@$(BIN)/mypy analysis webhook tests $(if $(wildcard bench/*.py),bench)
 
 docs: venv  ## run the examples of docs/ and of the docstrings
 	@$(BIN)/python -m pytest -q $(wildcard tests/test_docs.py) tests/test_doctests.py
