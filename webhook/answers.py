@@ -1,0 +1,68 @@
+"""
+What each caller hears: one table, the only place besides ``errors.py`` that knows status codes.
+
+The controllers disagree about what a status code means. Argo Rollouts wants 200 with a JSON object
+whatever the verdict; Flagger waits on a refused confirm hook, counts a refused rollout hook towards a
+rollback, and reads a 2xx of its rollback hook as *roll back now*. ``docs/answers.md`` shows this table
+and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from analysis.types import Verdict
+
+REASON_LIMIT = 250
+"""Longest plain-text reason for Flagger, in characters: it ends up in Kubernetes events and chat."""
+
+
+class Hook(StrEnum):
+    """Who asks: Argo's web metric, or one of Flagger's hooks by the last part of its path."""
+
+    ARGO = "argo"
+    CONFIRM_ROLLOUT = "confirm-rollout"
+    PRE_ROLLOUT = "pre-rollout"
+    ROLLOUT = "rollout"
+    CONFIRM_TRAFFIC_INCREASE = "confirm-traffic-increase"
+    CONFIRM_PROMOTION = "confirm-promotion"
+    ROLLBACK = "rollback"
+    POST_ROLLOUT = "post-rollout"
+    EVENT = "event"
+
+
+class Heard(StrEnum):
+    """What there is to say: a verdict, or that we cannot judge, or that we do not know the caller."""
+
+    PROMOTE = Verdict.PROMOTE.value
+    HOLD = Verdict.HOLD.value
+    ABORT = Verdict.ABORT.value
+    DEGRADED = "degraded"
+    NOT_AUTHORISED = "not authorised"
+
+
+ANSWERS: dict[Hook, dict[Heard, int]] = {
+    hook: dict(zip(Heard, statuses, strict=True))
+    for hook, statuses in {
+        #                              promote hold abort degraded not authorised
+        Hook.ARGO: (200, 200, 200, 200, 401),  # verdict in the body; anything but 2xx is an error without text
+        Hook.CONFIRM_ROLLOUT: (200, 403, 403, 403, 401),  # a refusal waits, without counting
+        Hook.PRE_ROLLOUT: (200, 200, 412, 200, 401),  # a refusal counts towards a rollback: only proof refuses
+        Hook.ROLLOUT: (200, 200, 412, 200, 401),  # likewise; see HOLD_FAILS
+        Hook.CONFIRM_TRAFFIC_INCREASE: (200, 403, 403, 403, 401),
+        Hook.CONFIRM_PROMOTION: (200, 403, 403, 403, 401),
+        Hook.ROLLBACK: (403, 403, 200, 403, 401),  # inverted: 2xx rolls back now
+        Hook.POST_ROLLOUT: (202, 202, 412, 202, 401),  # a refusal only quotes the reason in an event
+        Hook.EVENT: (202, 202, 202, 202, 401),
+    }.items()
+}
+
+HOLD_FAILS = 412
+"""Status of a hold at the rollout hook with ``?hold=fail``: it then counts as a failed check."""
+
+
+def status(hook: Hook, heard: Heard, *, hold_fails: bool = False) -> int:
+    """Return the HTTP status for one cell; ``hold_fails`` is ``?hold=fail`` and moves the rollout hook's hold only."""
+    if hook is Hook.ROLLOUT and heard is Heard.HOLD and hold_fails:
+        return HOLD_FAILS
+    return ANSWERS[hook][heard]

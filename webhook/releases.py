@@ -1,0 +1,359 @@
+"""
+Who is being judged: release, revision, attempt, and where in its life it stands.
+
+Everything here is a function of stored documents, the caller's words and a time: no I/O, no clock.
+Facts behind the rules: Argo's retry sends an identical body, its background analysis keeps the step
+index it was born with; Flagger sends no run id, and its checksum names the revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from enum import StrEnum
+from statistics import median
+
+from analysis.types import Json, Stage
+
+RETRY_AFTER = 10.0
+"""Seconds after an abort that Argo was told; it stops asking at once, a retry was seen 15 s later."""
+SAME_TICK = 5.0
+"""Seconds within which Flagger's hooks belong to one tick of its loop (ticks are at least 10 s apart)."""
+GAP_INTERVALS = 3
+FIRST_INTERVAL = 60.0
+"""Flagger's default interval in seconds, assumed until two ticks were seen."""
+HISTORY_LIMIT = 200
+TICKS_KEPT = 8
+
+
+class Phase(StrEnum):
+    """Where a release attempt stands."""
+
+    PROGRESSING = "progressing"
+    HELD = "held"
+    PROMOTING = "promoting"
+    PROMOTED = "promoted"
+    ABORTED = "aborted"
+    SUPERSEDED = "superseded"
+
+
+TERMINAL = frozenset({Phase.PROMOTED.value, Phase.ABORTED.value, Phase.SUPERSEDED.value})
+
+
+class Caller(StrEnum):
+    """Whose identity rules apply."""
+
+    ARGO = "argo"
+    FLAGGER = "flagger"
+    V1 = "v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseKey:
+    """One revision of one release; ``revision`` may be empty where the caller cannot name it."""
+
+    namespace: str
+    name: str
+    revision: str = ""
+    cluster: str = ""
+
+    @property
+    def parts(self) -> tuple[str, str, str, str]:
+        """Return ``(cluster, namespace, name, revision)``, as the store wants it."""
+        return (self.cluster, self.namespace, self.name, self.revision)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """
+    One attempt at a release, as stored.
+
+    Times are unix seconds. ``started_at`` is the first canary sample or what the caller named, None
+    until known. ``floor`` is the earliest start it may have: the end of the attempt before it.
+    ``policy`` is the whole policy, pinned. ``noise``, ``header`` and ``grid`` belong to the record.
+    ``asked`` holds the newest ticks, ``hooks`` every hook that was called.
+    """
+
+    cluster: str
+    namespace: str
+    name: str
+    revision: str
+    attempt: int
+    version: int = 0
+    caller: str = Caller.V1.value
+    opened_at: float = 0.0
+    opened_by: str = ""
+    stable_revision: str = ""
+    annotation: str = ""
+    policy: Json = None
+    phase: str = Phase.PROGRESSING.value
+    floor: float | None = None
+    started_at: float | None = None
+    start_source: str = ""
+    grid: Json = None
+    noise: Json = None
+    header: Json = None
+    history: tuple[Json, ...] = ()
+    asked: tuple[float, ...] = ()
+    hooks: tuple[str, ...] = ()
+    steps_seen: tuple[int, ...] = ()
+    background_named: bool = False
+    told_abort_at: float | None = None
+    ended_at: float | None = None
+    first_approved_at: float | None = None
+    noise_tries: int = 0
+    closing: Json = None
+    last_report: str = ""
+
+    @property
+    def key(self) -> ReleaseKey:
+        """Return the revision it belongs to."""
+        return ReleaseKey(
+            cluster=self.cluster, namespace=self.namespace, name=self.name, revision=self.revision
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Return whether nothing more is expected of it."""
+        return self.phase in TERMINAL
+
+    def document(self) -> dict[str, Json]:
+        """Return the document that the store keeps."""
+        return asdict(self)
+
+
+_FIELDS = frozenset(f.name for f in fields(Attempt))
+_TUPLES = ("history", "asked", "hooks", "steps_seen")
+
+
+def read(document: Mapping[str, Json]) -> Attempt:
+    """Return the attempt that ``document`` holds; keys of newer versions are ignored."""
+    known = {name: value for name, value in document.items() if name in _FIELDS}
+    for name in _TUPLES:
+        known[name] = tuple(known.get(name, ()))
+    return Attempt(**known)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What identity needs of a request: who asks, when, by which rules, and whether it may open an attempt."""
+
+    key: ReleaseKey
+    caller: Caller
+    at: float
+    hook: str = ""
+    may_open: bool = True
+    step: int | None = None
+    stage: Stage | None = None
+    started_at: float | None = None
+    stable_revision: str = ""
+    annotation: str = ""
+
+
+def resolve(asking: Asking, known: Sequence[Attempt], retry_at: float | None = None) -> Attempt:
+    """
+    Return the attempt that a request is about: a stored one, or a new one with ``version`` 0.
+
+    Parameters
+    ----------
+    asking : Asking
+    known : sequence of Attempt
+        Every stored attempt of this release name, oldest first.
+    retry_at : float or None
+        When a human last asked for a retry of this revision.
+
+    Returns
+    -------
+    Attempt
+        With ``version`` 0 when it is new; it is stored only if ``asking.may_open``.
+    """
+    mine = [a for a in known if a.key == asking.key]
+    last = mine[-1] if mine else None
+    if last is None:
+        return _open(asking, 1, None, "first request of this revision")
+    if not asking.may_open:
+        return last
+    reason, floor = _reopen(asking, last, retry_at)
+    if reason:
+        return _open(asking, last.attempt + 1, floor, reason)
+    return last
+
+
+def _reopen(asking: Asking, last: Attempt, retry_at: float | None) -> tuple[str, float | None]:
+    """Return why a new attempt begins, and the earliest start it may have; ``("", None)`` if none does."""
+    if retry_at is not None and retry_at > last.opened_at:
+        return "a human asked for a retry", max(retry_at, last.ended_at or retry_at)
+    if asking.caller is Caller.ARGO:
+        if last.told_abort_at is not None and asking.at > last.told_abort_at + RETRY_AFTER:
+            return "asked again after an abort", last.told_abort_at
+        if _step_fell(asking, last):
+            return f"the step index fell to {asking.step}", last.asked[-1] if last.asked else None
+    elif asking.caller is Caller.FLAGGER:
+        if last.ended and asking.at > (last.ended_at or 0.0) + SAME_TICK:
+            return "asked again after its end", last.ended_at
+        if last.asked and asking.at - last.asked[-1] > GAP_INTERVALS * interval(last):
+            return f"no hook for more than {GAP_INTERVALS} intervals", None
+    elif asking.started_at is not None and last.ended and asking.started_at > (last.ended_at or 0.0):
+        return "started again after its end", last.ended_at
+    return "", None
+
+
+def _step_fell(asking: Asking, last: Attempt) -> bool:
+    """
+    Return whether the step index of inline analyses went down.
+
+    A background analysis keeps asking with the index it was born with, often under the same template.
+    So the lowest index seen counts as the background's unless that one names itself.
+    """
+    if asking.step is None or not last.steps_seen or asking.stage is Stage.BACKGROUND:
+        return False
+    if asking.step >= max(last.steps_seen):
+        return False
+    return last.background_named or asking.step != min(last.steps_seen)
+
+
+def interval(attempt: Attempt) -> float:
+    """Return Flagger's interval in seconds, at least 10: the median distance of its newest ticks."""
+    gaps = [b - a for a, b in zip(attempt.asked, attempt.asked[1:], strict=False)]
+    return max(10.0, median(gaps)) if gaps else FIRST_INTERVAL
+
+
+def _open(asking: Asking, number: int, floor: float | None, reason: str) -> Attempt:
+    event = {"time": asking.at, "weight": None, "action": "opened", "reason": reason}
+    return Attempt(
+        cluster=asking.key.cluster,
+        namespace=asking.key.namespace,
+        name=asking.key.name,
+        revision=asking.key.revision,
+        attempt=number,
+        caller=asking.caller.value,
+        opened_at=asking.at,
+        opened_by=reason,
+        stable_revision=asking.stable_revision,
+        annotation=asking.annotation,
+        floor=floor,
+        started_at=asking.started_at,
+        start_source="named by the caller" if asking.started_at is not None else "",
+        history=(event,),
+    )
+
+
+def asked(attempt: Attempt, asking: Asking) -> Attempt:
+    """Return the attempt with this request noted: tick, hook, step index, and a stable hash it did not know."""
+    ticks = attempt.asked
+    if not ticks or asking.at - ticks[-1] > SAME_TICK:
+        ticks = (*ticks, asking.at)[-TICKS_KEPT:]
+    elif asking.caller is not Caller.FLAGGER and asking.at > ticks[-1]:
+        ticks = (*ticks[:-1], asking.at)
+    hooks = attempt.hooks
+    if asking.hook and asking.hook not in hooks:
+        hooks = (*hooks, asking.hook)
+    steps = attempt.steps_seen
+    if asking.step is not None and asking.stage is not Stage.BACKGROUND and asking.step not in steps:
+        steps = (*steps, asking.step)
+    return replace(
+        attempt,
+        asked=ticks,
+        hooks=hooks,
+        steps_seen=steps,
+        background_named=attempt.background_named or asking.stage is Stage.BACKGROUND,
+        stable_revision=asking.stable_revision or attempt.stable_revision,
+        annotation=asking.annotation or attempt.annotation,
+    )
+
+
+def noted(attempt: Attempt, *, time: float, weight: float | None, action: str, reason: str) -> Attempt:
+    """Return the attempt with one more line of history, unless the newest line says the same action at the same weight."""
+    newest = attempt.history[-1] if attempt.history else None
+    if newest and newest["action"] == action and _same(newest["weight"], weight):
+        return attempt
+    event = {"time": time, "weight": weight, "action": action, "reason": reason}
+    kept = attempt.history
+    if len(kept) >= HISTORY_LIMIT:
+        kept = (kept[0], *kept[-(HISTORY_LIMIT - 2) :])
+    return replace(attempt, history=(*kept, event))
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) < 0.02
+
+
+def superseded(known: Sequence[Attempt], new: Attempt, at: float) -> list[Attempt]:
+    """Return the attempts of other revisions that ``new`` ends, with their phase and history brought up to date."""
+    return [
+        replace(
+            noted(
+                old,
+                time=at,
+                weight=None,
+                action=Phase.SUPERSEDED.value,
+                reason=f"revision {new.revision or 'unknown'} took its place",
+            ),
+            phase=Phase.SUPERSEDED.value,
+            ended_at=at,
+        )
+        for old in known
+        if old.attempt > 0 and old.key != new.key and not old.ended and old.cluster == new.cluster
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """
+    A human's word about a release: read before anything is fetched, audited, expiring.
+
+    It holds for ``revision`` only and so ends with it. ``verdict`` is promote, hold, abort or retry.
+    """
+
+    id: str
+    namespace: str
+    name: str
+    revision: str
+    verdict: str
+    reason: str
+    actor: str
+    at: float
+    expires_at: float | None = None
+    attempt: int | None = None
+    principal: str = ""
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Json]:
+        """Return the document that the store keeps."""
+        return asdict(self)
+
+
+_OVERRIDE_FIELDS = frozenset(f.name for f in fields(Override))
+
+
+def read_override(document: Mapping[str, Json]) -> Override:
+    """Return the override that ``document`` holds."""
+    return Override(**{name: value for name, value in document.items() if name in _OVERRIDE_FIELDS})
+
+
+def in_force(overrides: Sequence[Override], attempt: Attempt, at: float) -> Override | None:
+    """
+    Return the newest human's word that holds for this attempt at ``at``, or None.
+
+    A word about an attempt ends with it: one given before a retry opened the next attempt is over.
+    A retry is no verdict and ends every earlier word.
+    """
+    chosen: Override | None = None
+    for word in overrides:
+        if word.revision != attempt.revision or word.at > at:
+            continue
+        if word.verdict == "retry":
+            chosen = None
+        elif (word.expires_at is None or at < word.expires_at) and (
+            attempt.attempt == 1 or word.at >= attempt.opened_at
+        ):
+            chosen = word
+    return chosen
+
+
+def retry_asked(overrides: Sequence[Override], key: ReleaseKey, at: float) -> float | None:
+    """Return when a retry of this revision was last asked for, or None."""
+    times = [w.at for w in overrides if w.verdict == "retry" and w.revision == key.revision and w.at <= at]
+    return max(times) if times else None
