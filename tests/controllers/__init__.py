@@ -1,0 +1,1 @@
+"""Models of the two controllers' rules, on a virtual clock, to drive whole releases without a cluster."""
