@@ -1,0 +1,102 @@
+"""Estimate and bounds of a ratio that hold at every look at once, pods included."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from scipy.special import ndtr
+
+from analysis.evidence import log_sum
+from analysis.grid import HARM, NODES, POD_SDS, TINY, Floats, alternative, null_weights
+from analysis.types import Effect
+
+LEVEL: Final = 0.95
+PRIOR_PARTS: Final = ((0.25, 0.1), (0.5, 0.7), (0.25, 2.0))
+BOTH_SIDES: Final[Floats] = np.concatenate([-NODES[:0:-1], NODES])
+_MIDPOINTS: Final[Floats] = (BOTH_SIDES[:-1] + BOTH_SIDES[1:]) / 2
+
+
+def confidence(above: Floats, below: Floats, pod_factor: float, pod_weights: Floats) -> Effect:
+    """
+    Return the ratio of both sides with a 95 % confidence sequence.
+
+    Parameters
+    ----------
+    above, below : (156,) float64
+        Log likelihood summed over looks of the ratio ``e**g`` and ``e**-g`` against equality (null ratio 1,
+        slack 0).
+    pod_factor : float
+        ``c`` of the current look.
+    pod_weights : (7,) float64
+        Pod weights of the current look.
+
+    Returns
+    -------
+    Effect
+        Posterior mean of the log ratio under ``1/4 N(0, .1^2) + 1/2 N(0, .7^2) + 1/4 N(0, 2^2)``; the
+        interval holds every ratio that is not refuted at 20 : 1 by that prior, 0 and infinity where the grid
+        ends inside it.
+
+    Notes
+    -----
+    The interval is of the current look; intersecting it with those before would hide a late fault.
+
+    References
+    ----------
+    .. [1] S. Howard, A. Ramdas, J. McAuliffe, J. Sekhon, Time-uniform, nonparametric, nonasymptotic
+       confidence sequences, Ann. Stat. 2021 (mixture boundaries).
+    """
+    likelihood = np.concatenate([below[:0:-1], above])
+    likelihood = likelihood - likelihood.max()
+    variance = POD_SDS**2 * pod_factor
+    prior = np.zeros(BOTH_SIDES.shape)
+    for share, sd in PRIOR_PARTS:
+        prior += share * (pod_weights @ _masses(np.zeros(1), np.sqrt(sd**2 + variance))[:, 0])
+    log_mix = np.log(np.maximum(prior, TINY)) + likelihood
+    whole = float(log_sum(log_mix))
+    centred = np.tensordot(pod_weights, _masses(BOTH_SIDES, np.maximum(np.sqrt(variance), 1e-9)), axes=1)
+    kept = centred @ np.exp(likelihood) > (1 - LEVEL) * np.exp(whole)
+    inside = np.flatnonzero(kept)
+    first, last = (int(inside[0]), int(inside[-1])) if inside.size else (0, len(BOTH_SIDES) - 1)
+    mean = float(np.exp(log_mix - whole) @ BOTH_SIDES)
+    return Effect(
+        estimate=float(np.exp(mean)),
+        low=0.0 if first == 0 else float(np.exp(BOTH_SIDES[first])),
+        high=float("inf") if last == len(BOTH_SIDES) - 1 else float(np.exp(BOTH_SIDES[last])),
+        level=LEVEL,
+    )
+
+
+def _masses(centres: Floats, sds: Floats) -> Floats:
+    """Return cell masses (S, M, 311) of normals around M centres with S standard deviations."""
+    upper = ndtr((_MIDPOINTS - centres[:, None]) / sds[:, None, None])
+    edge = np.zeros((*upper.shape[:-1], 1))
+    return np.diff(upper, axis=-1, prepend=edge, append=edge + 1)
+
+
+def reachable_abort(log_ratio: float, pod_factor: float, pod_weights: Floats) -> float:
+    """
+    Return the largest log e that endless requests can earn against a canary at a given excess.
+
+    Parameters
+    ----------
+    log_ratio : float
+        ``g = ln r - ln rho``, cut to the grid.
+    pod_factor, pod_weights : float, (7,) float64
+        ``c`` and pod weights of the current look.
+
+    Returns
+    -------
+    float
+        ``ln((w0 H)(g)/w0(g))``: below ``ln(1/alpha)`` the pods, not the requests, are too few.
+    """
+    prior = null_weights(np.array(pod_factor), pod_weights)
+    return float(np.interp(log_ratio, NODES, np.log(np.maximum(prior @ HARM, TINY)) - np.log(prior)))
+
+
+def reachable_promote(centres: Floats, pod_factor: float, pod_weights: Floats) -> float:
+    """Return the largest log e that endless requests can earn for a canary at the first of ``centres``."""
+    prior = null_weights(np.array(pod_factor), pod_weights)
+    likely = alternative(centres, np.array(pod_factor), pod_weights)
+    return float(np.interp(centres[0], NODES, np.log(likely) - np.log(prior)))

@@ -1,0 +1,1 @@
+"""Evidence for one question: one module per kind of data."""

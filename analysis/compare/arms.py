@@ -1,0 +1,327 @@
+"""
+From counts per replica to looks that can be judged, for N releases at once.
+
+Everything that is decided here is decided by requests, by flags, or by looks that lie strictly before the one
+that is judged; never by how the events of a look are split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.demand import final_slack, next_weight, step_slack
+from analysis.evidence import Integers, Looks, Null, abort_evidence, promote_evidence, promote_start, start_masses
+from analysis.exposure import pod_factor, weight_steps
+from analysis.grid import Floats
+from analysis.noise import FEWEST_LOOKS, clean, over_run
+from analysis.types import BoolArray
+
+UNKNOWN_SHARES = np.array([1e-4, 1e-3, 1e-2, 1e-1])
+BETTER = np.log(np.array([1.25, 2.0]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class History:
+    """
+    What was known of N stable sides before their releases.
+
+    Parameters
+    ----------
+    learned : ((N,), (N, 7)) or None
+        Dispersion and pod weights, where at least 8 looks counted.
+    traffic : ((N,), (N,)) or None
+        Requests per second of the whole service and bad share, where stable had traffic in at least 8 looks.
+    looks : int
+        Looks in which stable had traffic.
+    bad, total : (N, R, H) float64 or None
+        The looks that counted, if fewer than 8 did; rows as those of the run's baseline.
+    """
+
+    learned: tuple[Floats, Floats] | None = None
+    traffic: tuple[Floats, Floats] | None = None
+    looks: int = 0
+    bad: Floats | None = None
+    total: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Arms:
+    """
+    Counts of N releases per side, replica and look; NaN is missing.
+
+    Parameters
+    ----------
+    canary_bad, canary_total : (N, R_c, K) float64
+    baseline_bad, baseline_total : (N, R_s, K) float64
+    left_out : (N, K) bool
+        Looks that a flag excludes.
+    seconds : (K,) float64
+        Length of each look.
+    visible : bool
+        Whether rows are replicas.
+    swapped : bool
+        True where a fall does harm: the two sides change places in the bets.
+    history : History
+    """
+
+    canary_bad: Floats
+    canary_total: Floats
+    baseline_bad: Floats
+    baseline_total: Floats
+    left_out: BoolArray
+    seconds: Floats
+    visible: bool = True
+    swapped: bool = False
+    history: History = History()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """
+    Looks of N releases, ready for every test of a question.
+
+    Parameters
+    ----------
+    looks : Looks
+        Canary and baseline have changed places where a fall does harm.
+    steps : (N, K) bool
+        Looks at which the weight had changed.
+    first : (N,) int
+        Index of look 1: the first in which both sides had requests; K if none.
+    stable_looks : (N, K) bool
+        Looks that tell of stable's traffic.
+    canary_total, stable_bad, stable_total : (N, K) float64
+        As counted, left out looks as 0.
+    seconds : (K,) float64
+    empty, inconsistent, overruled : (N, K) bool
+        A side had no request; more bad events than requests; the run's dispersion replaced that of history.
+    history : History
+    """
+
+    looks: Looks
+    steps: BoolArray
+    first: Integers
+    canary_total: Floats
+    stable_bad: Floats
+    stable_total: Floats
+    stable_looks: BoolArray
+    seconds: Floats
+    empty: BoolArray
+    inconsistent: BoolArray
+    overruled: BoolArray
+    history: History
+
+
+def prepare(arms: Arms) -> Prepared:
+    """
+    Return the looks of N releases with all that is fixed before the events are split.
+
+    Returns
+    -------
+    Prepared
+        A look is skipped (it keeps its number) if a side had no request, if it is left out, if a side counted more
+        bad events than requests, or before enough is known of the noise.
+    """
+    inconsistent = _overfull(arms.canary_bad, arms.canary_total)
+    inconsistent |= _overfull(arms.baseline_bad, arms.baseline_total)
+    seen = ~arms.left_out[:, None, :]
+    canary_bad, canary_total = clean(arms.canary_bad, np.where(seen, arms.canary_total, np.nan))
+    stable_bad, stable_total = clean(arms.baseline_bad, np.where(seen, arms.baseline_total, np.nan))
+    x_c, n_c = canary_bad.sum(axis=1), canary_total.sum(axis=1)
+    x_s, n_s = stable_bad.sum(axis=1), stable_total.sum(axis=1)
+    served = (n_c > 0) & (n_s > 0)
+    steps = weight_steps(n_c, n_s)
+    first = np.where(served.any(axis=1), served.argmax(axis=1), served.shape[1])
+    sound = ~inconsistent[:, None, :]
+    history = arms.history
+    earlier = (history.bad, history.total) if history.bad is not None and history.total is not None else None
+    noise = over_run(
+        np.where(sound, stable_bad, 0.0),
+        np.where(sound, stable_total, 0.0),
+        arms.visible,
+        history.learned,
+        earlier,
+        history.looks,
+    )
+    looks = Looks(
+        bad_canary=x_s if arms.swapped else x_c,
+        total_canary=n_s if arms.swapped else n_c,
+        bad_baseline=x_c if arms.swapped else x_s,
+        total_baseline=n_c if arms.swapped else n_s,
+        used=served & ~inconsistent & noise.bets,
+        phi=noise.phi,
+        pod_factor=pod_factor(canary_total, stable_total, arms.visible),
+        pod_weights=noise.pod_weights,
+        start_mass=start_masses(steps, first),
+    )
+    return Prepared(
+        looks=looks,
+        steps=steps,
+        first=first,
+        canary_total=n_c,
+        stable_bad=x_s,
+        stable_total=n_s,
+        stable_looks=(n_s > 0) & ~inconsistent,
+        seconds=arms.seconds,
+        empty=~served,
+        inconsistent=inconsistent,
+        overruled=noise.overruled,
+        history=history,
+    )
+
+
+def _overfull(bad: Floats, total: Floats) -> BoolArray:
+    sums = np.nansum(bad, axis=1), np.nansum(total, axis=1)
+    return np.asarray(sums[0] > sums[1] * (1 + 1e-9))
+
+
+def warn_and_tolerated(prepared: Prepared, ratio: float, slack: float) -> tuple[Floats, Floats]:
+    """
+    Return the evidence for "worse than stable" and for "worse than tolerated", at every look.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    ratio, slack : float
+        Tolerance of the question.
+
+    Returns
+    -------
+    log_warn, log_tolerated : (N, K) float64
+        Logs of the e-processes against ``p_c <= p_s`` and ``p_c <= ratio p_s + slack``.
+    """
+    releases = prepared.first.shape[0]
+    ratios = np.repeat([1.0, ratio], releases)
+    slacks = np.repeat([0.0, slack], releases)
+    log_e, _ = abort_evidence(prepared.looks.stacked(2), Null(ratio=ratios, slack=slacks))
+    return log_e[:releases], log_e[releases:]
+
+
+def no_worse(prepared: Prepared, null: Null, bad_share: Floats | None, since: Integers, opening: Integers) -> Floats:
+    """
+    Return the evidence for "within the limit" from looks ``since`` on, at every look.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    null : Null
+        The limit: ``p_c >= ratio p_s + slack``.
+    bad_share : (N,) float64 or None
+        Of stable, for where a healthy release lies; None: equal parts at four orders of magnitude.
+    since : (N,) int
+        First look that may bet.
+    opening : (N,) int
+        Look whose pods shape the alternative.
+
+    Returns
+    -------
+    (N, K) float64
+        Log evidence; 0 before ``since``.
+    """
+    return _promoted(prepared, null, healthy_centres(null, bad_share, len(since)), since, opening)
+
+
+def healthy_centres(null: Null, bad_share: Floats | None, releases: int) -> Floats:
+    """Return, (N, M), the log ratios below the limit at which a release as good as stable lies."""
+    shares = UNKNOWN_SHARES[None, :] if bad_share is None else bad_share[:, None]
+    ratio, slack = np.reshape(null.ratio, (-1, 1)), np.reshape(null.slack, (-1, 1))
+    centres = np.log(ratio + slack / shares)
+    return np.broadcast_to(centres, (releases, centres.shape[1]))
+
+
+def better(prepared: Prepared) -> Floats:
+    """Return, (N, K), the log evidence for "fewer bad events than stable"."""
+    releases = prepared.first.shape[0]
+    return _promoted(prepared, Null(), np.broadcast_to(BETTER, (releases, 2)), prepared.first, prepared.first)
+
+
+def _promoted(prepared: Prepared, null: Null, centres: Floats, since: Integers, opening: Integers) -> Floats:
+    looks = prepared.looks
+    count = looks.used.shape[1]
+    early = np.arange(count) < since[:, None]
+    rows, opening = np.arange(len(since)), np.minimum(opening, count - 1)
+    state = promote_start(centres, looks.pod_factor[rows, opening], looks.pod_weights[rows, opening])
+    log_e, _ = promote_evidence(looks.without(early), null, state)
+    return np.where(early, 0.0, log_e)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Traffic:
+    """Requests per second of both sides, stable's bad share, and the first look that may use them; each (N,)."""
+
+    requests_per_second: Floats
+    bad_share: Floats
+    since: Integers
+
+
+def traffic(prepared: Prepared, before: Integers) -> Traffic:
+    """
+    Return what is known of a service's traffic when proof is asked for.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    before : (N,) int
+        Without history: looks before this one are used, but at least the first 8 in which stable had traffic.
+
+    Returns
+    -------
+    Traffic
+        From history if it has 8 looks; else ``since`` is the look after the last one used, K if there is none.
+    """
+    if prepared.history.traffic is not None:
+        rate, share = prepared.history.traffic
+        return Traffic(requests_per_second=rate, bad_share=share, since=prepared.first)
+    told = prepared.stable_looks
+    count = told.shape[1]
+    order = np.cumsum(told, axis=1)
+    enough = order[:, -1] >= FEWEST_LOOKS
+    eighth = np.where(enough, (order >= FEWEST_LOOKS).argmax(axis=1) + 1, count)
+    until = np.maximum(eighth, before)
+    used = told & (np.arange(count) < until[:, None])
+    seconds = np.where(used, prepared.seconds, 0.0).sum(axis=1)
+    requests = np.where(used, prepared.canary_total + prepared.stable_total, 0.0).sum(axis=1)
+    stable = np.where(used, prepared.stable_total, 0.0).sum(axis=1)
+    bad = np.where(used, prepared.stable_bad, 0.0).sum(axis=1)
+    return Traffic(
+        requests_per_second=requests / np.where(seconds > 0, seconds, 1.0),
+        bad_share=(bad + 0.5) / (stable + 1),
+        since=np.where(enough, np.maximum(until, prepared.first), count),
+    )
+
+
+def final_demand(prepared: Prepared, slack: float, budget: float) -> tuple[Floats, Traffic]:
+    """Return the slack of the last step, (N,), and the traffic it came from; where ``since`` is K it is unknown."""
+    known = traffic(prepared, np.zeros_like(prepared.first))
+    rate = np.where(known.requests_per_second > 0, known.requests_per_second, np.inf)
+    return final_slack(slack, budget, rate), known
+
+
+def step_demand(
+    prepared: Prepared, start: Integers, end: Integers, budget: float, weight: Floats | None
+) -> tuple[Floats, Traffic]:
+    """
+    Return the slack of the next step, (N,), and the traffic it came from.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    start, end : (N,) int
+        Looks ``start <= k < end`` ran at the present weight.
+    budget : float
+    weight : (N,) float64 or None
+        The canary's next share; None: from the observed one.
+    """
+    known = traffic(prepared, start)
+    if weight is None:
+        look = np.arange(prepared.steps.shape[1])
+        inside = (look >= start[:, None]) & (look < end[:, None])
+        canary = np.where(inside, prepared.canary_total, 0.0).sum(axis=1)
+        stable = np.where(inside, prepared.stable_total, 0.0).sum(axis=1)
+        weight = next_weight(canary / np.where(canary + stable > 0, canary + stable, 1.0))
+    rate = np.where(known.requests_per_second > 0, known.requests_per_second, np.inf)
+    with np.errstate(invalid="ignore"):
+        slack = step_slack(budget, rate, known.bad_share, weight)
+    return np.where(np.isfinite(rate), slack, 0.0), known

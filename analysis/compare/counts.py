@@ -1,0 +1,384 @@
+"""
+Evidence for a share of bad events, from counts of both sides: the question kind ``proportion``.
+
+The limit of a question is one line, ``p_c = ratio p_s + slack``. Where a *fall* does harm (orders placed, logins
+that succeed) the sides change places in the bets: harm is ``p_s > ratio p_c + slack``, so a ratio of 1.5 tolerates
+a canary with two thirds of stable's share. Counting the complement instead would compare the shares of
+those who did not order, whose ratio says little when few do.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from analysis.compare.arms import (
+    Arms,
+    History,
+    Prepared,
+    Traffic,
+    better,
+    final_demand,
+    no_worse,
+    prepare,
+    step_demand,
+    warn_and_tolerated,
+)
+from analysis.errors import InvalidInput
+from analysis.evidence import Null
+from analysis.grid import POD_SDS, Floats
+from analysis.noise import FEWEST_LOOKS, Noise, looks_that_count
+from analysis.policy import Alphas
+from analysis.types import BoolArray, Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CountsData:
+    """
+    Counts of one question of one release.
+
+    Parameters
+    ----------
+    baseline_bad, baseline_total : (R_s, K) float64
+        Bad events and requests per replica and look; NaN is missing. One row if replicas are not visible.
+    canary_bad, canary_total : (R_c, K) float64
+    left_out : (K,) bool
+        Looks that a flag excludes: they keep their number and are not judged.
+    ends : (K,) float64
+        Unix time of each look's end, rising.
+    seconds : (K,) float64
+        Length of each look.
+    visible : bool, default True
+        Whether rows are replicas.
+    history : Noise, optional
+        Stable before the release.
+    earlier_bad, earlier_total : (R_s, H) float64, optional
+        The looks of history that counted, if fewer than 8 did; rows as those of the baseline.
+    """
+
+    baseline_bad: Floats
+    baseline_total: Floats
+    canary_bad: Floats
+    canary_total: Floats
+    left_out: BoolArray
+    ends: Floats
+    seconds: Floats
+    visible: bool = True
+    history: Noise | None = None
+    earlier_bad: Floats | None = None
+    earlier_total: Floats | None = None
+
+    def __post_init__(self) -> None:
+        looks = self.left_out.shape
+        if len(looks) != 1 or looks[0] == 0 or self.ends.shape != looks or self.seconds.shape != looks:
+            raise InvalidInput(f"needs one end, length and mark for each of at least one look, got {looks}")
+        for side in ("baseline", "canary"):
+            bad, total = getattr(self, f"{side}_bad"), getattr(self, f"{side}_total")
+            if bad.shape != total.shape or bad.ndim != 2 or bad.shape[1:] != looks or not bad.shape[0]:
+                raise InvalidInput(
+                    f"needs two (replicas, {looks[0]}) arrays, got {bad.shape}, {total.shape}", f"/{side}"
+                )
+            for name, values in (("bad", bad), ("total", total)):
+                if np.any(values < 0) or np.any(np.isinf(values)):
+                    raise InvalidInput("must be finite and not negative, or NaN for missing", f"/{side}/{name}")
+        if (self.earlier_bad is None) != (self.earlier_total is None):
+            raise InvalidInput("needs both bad and total, or neither", "/earlier")
+        if self.earlier_bad is not None and self.earlier_total is not None:
+            shapes = self.earlier_bad.shape, self.earlier_total.shape
+            if shapes[0] != shapes[1] or shapes[0][:1] != self.baseline_bad.shape[:1]:
+                raise InvalidInput(f"needs the baseline's rows, got {shapes[0]} and {shapes[1]}", "/earlier")
+        if np.any(self.seconds <= 0) or not np.all(np.isfinite(self.seconds)):
+            raise InvalidInput("every look must have a positive length", "/seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountsQuestion:
+    """
+    What is asked: harm means ``p_c > ratio p_s + slack`` (decrease: ``p_s > ratio p_c + slack``).
+
+    Parameters
+    ----------
+    ratio : float, >= 1
+    slack : float, in [0, 1)
+    direction : Direction
+        Which change does harm.
+    harm_budget : float, > 0
+        Extra bad events that the last step may cost in its first hour.
+    alphas : Alphas
+    """
+
+    ratio: float = 1.5
+    slack: float = 0.001
+    direction: Direction = Direction.INCREASE
+    harm_budget: float = 20.0
+    alphas: Alphas = field(default_factory=Alphas)
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.ratio) and self.ratio >= 1):
+            raise InvalidInput(f"must be at least 1, got {self.ratio!r}", "/tolerance/ratio")
+        if not 0 <= self.slack < 1:
+            raise InvalidInput(f"must lie in [0, 1), got {self.slack!r}", "/tolerance/absolute")
+        if not (np.isfinite(self.harm_budget) and self.harm_budget > 0):
+            raise InvalidInput(f"must be positive, got {self.harm_budget!r}", "/harm_budget")
+
+    @property
+    def swapped(self) -> bool:
+        """Whether the sides change places in the bets."""
+        return self.direction is Direction.DECREASE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CountsEvidence:
+    """
+    The evidence of one question at every look. Logs are natural; the last value is the present one.
+
+    Parameters
+    ----------
+    question : CountsQuestion
+    ends : (K,) float64
+        Unix time of each look's end.
+    prepared : Prepared
+        The looks that were judged (N = 1).
+    warn : (K,) float64
+        log E_warn: worse than stable.
+    tolerated : (K,) float64
+        log E_tol: beyond the tolerance.
+    abort : (K,) float64
+        log A*: the smaller of ``warn`` and ``tolerated + ln(alpha_tolerated/alpha_abort)``.
+    promote : (K,) float64
+        log P: within the final limit, over the whole run; 0 while that limit is unknown.
+    step : (K,) float64
+        log P_step: within the step's limit, over the looks of each weight step.
+    better : (K,) float64
+        log B: fewer bad events than stable.
+    slack_final, slack_step : float or None
+        D_final and D_step of the present step; None while the traffic is unknown.
+    requests_per_second : float or None
+        Of both sides together, that the demands were made of.
+    bad_share : float or None
+        Stable's share, likewise.
+    phi, pod_sd : float
+        Noise in use at the last look.
+    noise_source : str
+        ``history``, ``run`` or ``prior``.
+    flags : tuple of str
+        ``inconsistent_counters``, ``no_baseline``, ``noise: prior``, ``dispersion: run``, ``pods: unknown``,
+        ``one stable pod``.
+    """
+
+    question: CountsQuestion
+    ends: Floats
+    prepared: Prepared
+    warn: Floats
+    tolerated: Floats
+    abort: Floats
+    promote: Floats
+    step: Floats
+    better: Floats
+    slack_final: float | None
+    slack_step: float | None
+    requests_per_second: float | None
+    bad_share: float | None
+    phi: float
+    pod_sd: float
+    noise_source: str
+    flags: tuple[str, ...] = field(default=())
+
+    @property
+    def used(self) -> BoolArray:
+        """(K,) bool: looks that were judged, not skipped."""
+        return np.asarray(self.prepared.looks.used[0])
+
+    @property
+    def steps(self) -> BoolArray:
+        """(K,) bool: looks at which the traffic split had changed."""
+        return np.asarray(self.prepared.steps[0])
+
+    @property
+    def first_look(self) -> int | None:
+        """Index of the first look in which both sides had requests; None if there is none."""
+        first = int(self.prepared.first[0])
+        return first if first < len(self.ends) else None
+
+    @property
+    def step_start(self) -> int:
+        """Index of the first look of the weight step that is running."""
+        marked = np.flatnonzero(self.steps)
+        return int(marked[-1]) if marked.size else min(int(self.prepared.first[0]), len(self.ends) - 1)
+
+    @property
+    def empty_looks(self) -> int:
+        """Looks since the first in which a side had no request."""
+        return int(self.prepared.empty[0, self.prepared.first[0] :].sum())
+
+    def without_looks(self, left_out: Sequence[int]) -> CountsEvidence:
+        """
+        Return the abort evidence with some looks skipped, their start mass spent: the burst check.
+
+        Parameters
+        ----------
+        left_out : sequence of int
+            Indices of looks.
+        """
+        mask = np.zeros(len(self.ends), dtype=bool)
+        mask[list(left_out)] = True
+        reduced = replace(self.prepared, looks=self.prepared.looks.without(mask))
+        warn, tolerated = warn_and_tolerated(reduced, self.question.ratio, self.question.slack)
+        abort = demanded(warn[0], tolerated[0], self.question.alphas)
+        return replace(self, prepared=reduced, warn=warn[0], tolerated=tolerated[0], abort=abort)
+
+
+def demanded(warn: Floats, tolerated: Floats, alphas: Alphas) -> Floats:
+    """Return log A*: what abort demands, "worse" at alpha_abort and "beyond the limit" at alpha_tolerated."""
+    return np.asarray(np.minimum(warn, tolerated + np.log(alphas.tolerated / alphas.abort)))
+
+
+def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None = None) -> CountsEvidence:
+    """
+    Return the evidence of one question at every look.
+
+    Parameters
+    ----------
+    data : CountsData
+    question : CountsQuestion
+    next_weight : float, optional
+        The canary's share after the next step, in (0, 1]; without it, it follows from the observed share.
+
+    Returns
+    -------
+    CountsEvidence
+        Never NaN. A look without requests on a side, left out, inconsistent, or before enough is known of the
+        noise earns nothing; too little data is evidence near 0, not an error.
+
+    Raises
+    ------
+    InvalidInput
+        If ``next_weight`` lies outside (0, 1].
+    """
+    if next_weight is not None and not 0 < next_weight <= 1:
+        raise InvalidInput(f"must lie in (0, 1], got {next_weight!r}", "/next_weight")
+    prepared = prepare(arms_of(data, question))
+    warn, tolerated = warn_and_tolerated(prepared, question.ratio, question.slack)
+    final, known = final_demand(prepared, question.slack, question.harm_budget)
+    count = len(data.ends)
+    promote = no_worse(
+        prepared,
+        Null(ratio=question.ratio, slack=final),
+        known.bad_share if prepared.history.traffic is not None else None,
+        known.since,
+        prepared.first,
+    )
+    step, slack_step, step_known = _step_evidence(prepared, question, next_weight)
+    return CountsEvidence(
+        question=question,
+        ends=data.ends,
+        prepared=prepared,
+        warn=warn[0],
+        tolerated=tolerated[0],
+        abort=demanded(warn[0], tolerated[0], question.alphas),
+        promote=promote[0],
+        step=step,
+        better=better(prepared)[0],
+        slack_final=float(final[0]) if _is_known(known, prepared, count) else None,
+        slack_step=slack_step,
+        requests_per_second=float(step_known.requests_per_second[0]) if slack_step is not None else None,
+        bad_share=float(step_known.bad_share[0]) if slack_step is not None else None,
+        phi=float(prepared.looks.phi[0, -1]),
+        pod_sd=float(np.sqrt(prepared.looks.pod_weights[0, -1] @ POD_SDS**2)),
+        noise_source=_noise_source(data, prepared),
+        flags=_flags(data, prepared),
+    )
+
+
+def arms_of(data: CountsData, question: CountsQuestion) -> Arms:
+    """Return one release as a batch of one."""
+    noise = data.history
+    learned = traffic = None
+    if noise is not None and noise.source == "history":
+        learned = (np.array([noise.phi]), np.array([noise.pod_weights]))
+    if noise is not None and noise.looks >= FEWEST_LOOKS and noise.requests_per_second > 0:
+        traffic = (np.array([noise.requests_per_second]), np.array([noise.bad_share]))
+    history = History(
+        learned=learned,
+        traffic=traffic,
+        looks=noise.looks if noise is not None else 0,
+        bad=None if data.earlier_bad is None else data.earlier_bad[None],
+        total=None if data.earlier_total is None else data.earlier_total[None],
+    )
+    return Arms(
+        canary_bad=data.canary_bad[None],
+        canary_total=data.canary_total[None],
+        baseline_bad=data.baseline_bad[None],
+        baseline_total=data.baseline_total[None],
+        left_out=data.left_out[None],
+        seconds=data.seconds,
+        visible=data.visible,
+        swapped=question.swapped,
+        history=history,
+    )
+
+
+def _step_evidence(
+    prepared: Prepared, question: CountsQuestion, next_weight: float | None
+) -> tuple[Floats, float | None, Traffic]:
+    """Return P_step over all weight steps, and D_step and traffic of the running one; steps restart at 0."""
+    count = prepared.steps.shape[1]
+    bounds = [0, *(int(k) for k in np.flatnonzero(prepared.steps[0])), count]
+    log_e = np.zeros(count)
+    for start, end in itertools.pairwise(bounds):
+        running = end == count
+        weight = np.array([next_weight]) if running and next_weight is not None else None
+        slack, known = step_demand(prepared, np.array([start]), np.array([end]), question.harm_budget, weight)
+        since = np.clip(known.since, start, None)
+        null = Null(ratio=question.ratio, slack=slack)
+        share = known.bad_share if prepared.history.traffic is not None else None
+        part = replace(prepared, looks=prepared.looks.between(start, end))
+        log_e[start:end] = no_worse(part, null, share, since - start, since - start)[0]
+    return log_e, float(slack[0]) if _is_known(known, prepared, count) else None, known
+
+
+def _is_known(known: Traffic, prepared: Prepared, count: int) -> bool:
+    return bool(prepared.history.traffic is not None or known.since[0] < count)
+
+
+def _noise_source(data: CountsData, prepared: Prepared) -> str:
+    if prepared.overruled[0, -1]:
+        return "run"
+    if prepared.history.learned is not None:
+        return "history"
+    return "run" if _counted(data) >= FEWEST_LOOKS else "prior"
+
+
+def _counted(data: CountsData) -> float:
+    bad, total = data.baseline_bad, np.where(data.left_out, np.nan, data.baseline_total)
+    if data.earlier_bad is not None and data.earlier_total is not None:
+        bad = np.concatenate([data.earlier_bad, bad], axis=1)
+        total = np.concatenate([data.earlier_total, total], axis=1)
+    return float(looks_that_count(bad, total, data.visible))
+
+
+def _flags(data: CountsData, prepared: Prepared) -> tuple[str, ...]:
+    """Return what a reader must know of the data behind the figures."""
+    flags = []
+    if prepared.inconsistent.any():
+        flags.append("inconsistent_counters")
+    if no_baseline(prepared):
+        flags.append("no_baseline")
+    if _noise_source(data, prepared) == "prior":
+        flags.append("noise: prior")
+    if prepared.overruled[0, -1]:
+        flags.append("dispersion: run")
+    if not data.visible:
+        flags.append("pods: unknown")
+    elif (np.nansum(data.baseline_total, axis=1) > 0).sum() == 1:
+        flags.append("one stable pod")
+    return tuple(flags)
+
+
+def no_baseline(prepared: Prepared) -> bool:
+    """Return whether only the canary serves by now: nothing is left to compare it with."""
+    serving = np.flatnonzero(prepared.canary_total[0] + prepared.stable_total[0] > 0)
+    return bool(serving.size and prepared.stable_total[0, serving[-1]] == 0)

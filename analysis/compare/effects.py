@@ -1,0 +1,190 @@
+"""What a person is shown of counts: estimate with bounds, start of the fault, counts per side and step."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from analysis.bounds import confidence, reachable_abort, reachable_promote
+from analysis.compare.arms import healthy_centres
+from analysis.compare.counts import CountsEvidence
+from analysis.evidence import Null, log_likelihood
+from analysis.types import Effect, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCounts:
+    """
+    Counts of both sides at one weight, over the looks that were not left out.
+
+    Parameters
+    ----------
+    first, last : int
+        Indices of its first and last look.
+    canary_bad, canary_total, baseline_bad, baseline_total : float
+    """
+
+    first: int
+    last: int
+    canary_bad: float
+    canary_total: float
+    baseline_bad: float
+    baseline_total: float
+
+
+def fault_start(evidence: CountsEvidence) -> int | None:
+    """
+    Return the index of the look at which harm most likely began.
+
+    Returns
+    -------
+    int or None
+        ``argmax_tau ln q_tau + sum_{k >= tau} l_k(g)`` at the node g that fits the whole run best; None before both
+        sides have had traffic, or if no look was judged.
+    """
+    first = evidence.first_look
+    if first is None or not evidence.used.any():
+        return None
+    gain = log_likelihood(evidence.prepared.looks, 1, Null())[0]
+    node = int(gain.sum(axis=0).argmax())
+    later = np.cumsum(gain[::-1, node])[::-1]
+    start = np.log(evidence.prepared.looks.start_mass[0, first:]) + later[first:]
+    return first + int(start.argmax())
+
+
+def effect(evidence: CountsEvidence, since: int = 0) -> Effect | None:
+    """
+    Return the canary's rate over stable's, with bounds that hold at every look (95 %).
+
+    Parameters
+    ----------
+    evidence : CountsEvidence
+    since : int, default 0
+        First look that counts.
+
+    Returns
+    -------
+    Effect or None
+        None if no bad event was counted on either side: a ratio of nothing is unknown.
+    """
+    looks = evidence.prepared.looks.between(since, len(evidence.ends))
+    events = np.where(looks.used, looks.bad_canary + looks.bad_baseline, 0.0).sum()
+    if events == 0:
+        return None
+    above = log_likelihood(looks, 1, Null())[0].sum(axis=0)
+    below = log_likelihood(looks, -1, Null())[0].sum(axis=0)
+    found = confidence(above, below, float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1])
+    if not evidence.question.swapped:
+        return found
+    high = 1 / found.low if found.low > 0 else math.inf
+    return replace(found, estimate=1 / found.estimate, low=1 / found.high, high=high)
+
+
+def limit_ratio(evidence: CountsEvidence) -> float | None:
+    """Return the limit as canary over stable at stable's share: ``ratio + slack/p``; None while it is unknown."""
+    if evidence.slack_final is None or not evidence.bad_share:
+        return None
+    if evidence.question.swapped:
+        return max(0.0, 1 - evidence.slack_final / evidence.bad_share) / evidence.question.ratio
+    return evidence.question.ratio + evidence.slack_final / evidence.bad_share
+
+
+def shown_effect(evidence: CountsEvidence, state: State) -> Effect | None:
+    """
+    Return the effect as it is printed: bounds cut to what the tests proved.
+
+    Parameters
+    ----------
+    evidence : CountsEvidence
+    state : State
+        ``degraded``: the bound on the side of "no harm" is 1 at best; ``worse``: the looks of the fault alone;
+        ``no_worse`` and ``better``: the bound on the side of harm is the limit at worst.
+    """
+    started = fault_start(evidence) if state is State.WORSE else None
+    found = effect(evidence, started or 0)
+    if found is None:
+        return None
+    falls = evidence.question.swapped
+    low, high = found.low, found.high
+    if state in (State.DEGRADED, State.WORSE):
+        low, high = (low, min(high, 1.0)) if falls else (max(low, 1.0), high)
+    if state in (State.NO_WORSE, State.BETTER):
+        limit = limit_ratio(evidence)
+        if limit is not None:
+            low, high = (max(low, limit), high) if falls else (low, min(high, limit))
+        if state is State.BETTER:
+            low, high = (max(low, 1.0), high) if falls else (low, min(high, 1.0))
+    low, high = min(low, high), max(low, high)
+    return replace(found, low=low, high=high, estimate=min(max(found.estimate, low), high))
+
+
+def loudest_look(evidence: CountsEvidence, look: int, tolerated: bool = True) -> int:
+    """
+    Return the look that gave most to the evidence so far: what the burst check leaves out.
+
+    Parameters
+    ----------
+    evidence : CountsEvidence
+    look : int
+        Index of the present look; only it and those before it count.
+    tolerated : bool, default True
+        By the evidence "beyond the tolerance", else by "worse than stable".
+    """
+    question = evidence.question
+    null = Null(ratio=question.ratio, slack=question.slack) if tolerated else Null()
+    gain = log_likelihood(evidence.prepared.looks.between(0, look + 1), 1, null)[0]
+    return int(gain[:, gain.sum(axis=0).argmax()].argmax())
+
+
+def counts_by_step(evidence: CountsEvidence) -> tuple[StepCounts, ...]:
+    """Return the counts of both sides at each weight, in order; their sums are the counts of the run."""
+    looks = evidence.prepared.looks
+    canary = looks.bad_canary[0], looks.total_canary[0]
+    baseline = looks.bad_baseline[0], looks.total_baseline[0]
+    if evidence.question.swapped:
+        canary, baseline = baseline, canary
+    sound = ~evidence.prepared.inconsistent[0]
+    bounds = [0, *(int(k) for k in np.flatnonzero(evidence.steps)), len(evidence.ends)]
+    return tuple(
+        StepCounts(
+            first=start,
+            last=end - 1,
+            canary_bad=float(canary[0][start:end][sound[start:end]].sum()),
+            canary_total=float(canary[1][start:end][sound[start:end]].sum()),
+            baseline_bad=float(baseline[0][start:end][sound[start:end]].sum()),
+            baseline_total=float(baseline[1][start:end][sound[start:end]].sum()),
+        )
+        for start, end in itertools.pairwise(bounds)
+        if end > start
+    )
+
+
+def largest_abort(evidence: CountsEvidence, ratio: float) -> float:
+    """
+    Return the largest log A* that endless requests could earn with these pods.
+
+    Parameters
+    ----------
+    evidence : CountsEvidence
+    ratio : float
+        True ratio of the worse side over the better, > 0.
+    """
+    looks, question = evidence.prepared.looks, evidence.question
+    pods = float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1]
+    warn = reachable_abort(math.log(ratio), *pods)
+    share = evidence.bad_share or 1.0
+    limit = question.ratio + question.slack / share
+    bonus = math.log(question.alphas.tolerated / question.alphas.abort)
+    return min(warn, reachable_abort(math.log(ratio) - math.log(limit), *pods) + bonus)
+
+
+def largest_promote(evidence: CountsEvidence) -> float:
+    """Return the largest log P that endless requests could earn for a canary as good as stable, with these pods."""
+    looks = evidence.prepared.looks
+    null = Null(ratio=evidence.question.ratio, slack=evidence.slack_final or evidence.question.slack)
+    share = None if evidence.bad_share is None else np.array([evidence.bad_share])
+    centres = healthy_centres(null, share, 1)[0]
+    return reachable_promote(centres, float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1])

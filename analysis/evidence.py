@@ -1,0 +1,329 @@
+"""
+The conditional-split e-process: log evidence from counts of two sides, look after look.
+
+Of the bad events of a look, ``E = x_c + y``, the canary's share under ratio r is
+``pi_r = r n_c / (r n_c + n_s)``. A bet on r against the null's ratio rho earns
+``x_c ln(pi_r/pi_rho) + y ln((1-pi_r)/(1-pi_rho))``; bets are multiplied over looks and averaged over
+ratios. The slack D of the null ``p_c <= rho p_s + D`` enters as pseudo-events of the other side,
+``y = x_s + n_s D/rho``.
+
+Every function takes a leading axis N of releases, so that simulation and judgement run the same lines
+(N = 1 in production). Logs are natural, everywhere.
+
+References
+----------
+M. Lindon, A. Malek, Anytime-valid inference for multinomial count data, NeurIPS 2022.
+J. Ville, Étude critique de la notion de collectif, 1939: P(sup e >= 1/alpha) <= alpha.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.grid import HARM, NODES, TINY, Floats, alternative, null_weights
+from analysis.types import BoolArray
+
+Integers = NDArray[np.int64]
+
+LOG_ZERO: Final = -1e300
+START_NOW: Final = 0.60
+START_LATER: Final = 0.15
+START_AT_STEPS: Final = 0.25
+INFORMATION_CAP: Final = 128.0
+BLOCK: Final = 4096  # releases x looks held on the grid at once: memory, not meaning
+
+Sign = Literal[1, -1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Looks:
+    """
+    Counts of N releases over K looks, with everything about them that is fixed before they are split.
+
+    Parameters
+    ----------
+    bad_canary, total_canary, bad_baseline, total_baseline : (N, K) float64
+        Events and requests per look; whole numbers are not required.
+    used : (N, K) bool
+        False: the look is skipped, it keeps its number and spends its start mass.
+    phi : (N, K) float64
+        Dispersion, >= 1.
+    pod_factor : (N, K) float64
+        ``c_k``, >= 0.
+    pod_weights : (N, K, 7) float64
+        Weights of the pod standard deviations.
+    start_mass : (N, K) float64
+        ``q_k``, from `start_masses`.
+    """
+
+    bad_canary: Floats
+    total_canary: Floats
+    bad_baseline: Floats
+    total_baseline: Floats
+    used: BoolArray
+    phi: Floats
+    pod_factor: Floats
+    pod_weights: Floats
+    start_mass: Floats
+
+    def between(self, first: int, last: int) -> Looks:
+        """Return looks ``first <= k < last``."""
+        return Looks(**{f.name: getattr(self, f.name)[:, first:last] for f in fields(self)})
+
+    def without(self, left_out: BoolArray) -> Looks:
+        """Return the same looks, those of ``left_out`` ((K,) or (N, K)) skipped: the burst check."""
+        return replace(self, used=self.used & ~left_out)
+
+    def stacked(self, times: int) -> Looks:
+        """Return every release ``times`` times, to run several nulls as one batch."""
+        return Looks(**{f.name: np.concatenate([getattr(self, f.name)] * times) for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Null:
+    """The boundary ``p_c = ratio p_s + slack`` of a null; each a number or one per release, (N,)."""
+
+    ratio: float | Floats = 1.0
+    slack: float | Floats = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AbortState:
+    """Where an abort process stands: (N, 156) logs of null and harm, (N,) cash, looks seen."""
+
+    log_null: Floats
+    log_harm: Floats
+    cash: Floats
+    log_prior: Floats
+    looks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PromoteState:
+    """Where a promote process stands: (N, 156) summed log likelihood and log alternative."""
+
+    log_likelihood: Floats
+    log_alternative: Floats
+
+
+def start_masses(steps: BoolArray, first: Integers) -> Floats:
+    """
+    Return the share of the bet that is placed on "harm starts at this look".
+
+    Parameters
+    ----------
+    steps : (N, K) bool
+        Looks at which the weight had changed.
+    first : (N,) int
+        Index of each release's look 1; nothing is placed before it.
+
+    Returns
+    -------
+    (N, K) float64
+        0.60 at look 1, ``0.15/(k(k-1))`` at every later look, ``0.25 * 2**-j`` more at the j-th step. A step
+        at look 1 is the release itself. The sum stays below 1 whatever happens.
+    """
+    number = np.arange(steps.shape[1], dtype=np.float64) - first[:, None] + 1
+    later = np.where(number > 1, START_LATER / np.maximum(number * (number - 1), 1), 0.0)
+    known = steps & (number > 1)
+    order = np.cumsum(known, axis=1)
+    return np.where(number == 1, START_NOW, later) + np.where(known, START_AT_STEPS * 0.5**order, 0.0)
+
+
+def log_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
+    """
+    Return what every node of the grid earns at every look.
+
+    Parameters
+    ----------
+    looks : Looks
+        N releases, K looks.
+    sign : {1, -1}
+        1: the canary's ratio lies above the null's (abort); -1: below it (promote).
+    null : Null
+        Ratio and slack of the boundary.
+
+    Returns
+    -------
+    (N, K, 156) float64
+        ``[sign g x_c - E (s(t + sign g) - s(t))] / phi_k``, ``s(z) = ln(1 + e**z)``, ``t = ln(rho n_c/n_s)``,
+        ``phi_k = max(phi, E pi (1 - pi)/128)``: the cap bounds what one look can say, and depends on what is
+        known before the events are split. 0 where a look is skipped.
+    """
+    ratio = np.reshape(np.asarray(null.ratio, dtype=np.float64), (-1, 1))
+    slack = np.reshape(np.asarray(null.slack, dtype=np.float64), (-1, 1))
+    usable = looks.used & (looks.total_canary > 0) & (looks.total_baseline > 0)
+    bad = np.where(usable, looks.bad_canary, 0.0)
+    pseudo = looks.bad_baseline + looks.total_baseline * slack / ratio
+    events = np.where(usable, bad + pseudo, 0.0)
+    exposure = np.where(usable, ratio * looks.total_canary, 1.0)
+    share = exposure / (exposure + np.where(usable, looks.total_baseline, 1.0))
+    phi = np.maximum(looks.phi, events * share * (1 - share) / INFORMATION_CAP)
+    growth = np.log1p(share[..., None] * np.expm1(sign * NODES))
+    growth *= -(events / phi)[..., None]
+    growth += (bad / phi)[..., None] * (sign * NODES)
+    return np.asarray(growth)
+
+
+def abort_evidence(looks: Looks, null: Null, state: AbortState | None = None) -> tuple[Floats, AbortState]:
+    """
+    Return the evidence that the canary's rate lies beyond the null, at every look.
+
+    Parameters
+    ----------
+    looks : Looks
+        N releases, K >= 1 looks.
+    null : Null
+        ``p_c <= ratio p_s + slack``.
+    state : AbortState, optional
+        Where an earlier call ended; ``looks`` then go on from there.
+
+    Returns
+    -------
+    log_e : (N, K) float64
+        Log of an e-process; ``log_e >= ln(1/alpha)`` at any look rejects with error at most alpha.
+    state : AbortState
+        To continue from.
+
+    Notes
+    -----
+    The null carries a belief about the pod effect that may be drawn anew when harm may start, so that an
+    unlucky pod met late is no fault; the harm part starts at every look with the masses of `start_masses`;
+    what is not staked stays as cash.
+    """
+    releases, count = looks.used.shape
+    log_e = np.empty((releases, count))
+    for first, last in _blocks(releases, count):
+        part = looks.between(first, last)
+        gain = log_likelihood(part, 1, null)
+        priors, changed = _priors(part, state.log_prior if state else None)
+        for k in range(last - first):
+            prior = priors if priors.ndim == 2 else priors[:, k]
+            if state is None:
+                state = _opening(prior)
+            state = _advance(state, gain[:, k], part.start_mass[:, k, None], prior, bool(changed[k]))
+            log_e[:, first + k] = np.logaddexp(log_sum(state.log_harm), np.log(np.maximum(state.cash, TINY)))
+    assert state is not None
+    return log_e, state
+
+
+def _opening(prior: Floats) -> AbortState:
+    releases = prior.shape[0]
+    null = prior / prior.sum(axis=1, keepdims=True)
+    return AbortState(
+        log_null=np.log(null),
+        log_harm=np.full(prior.shape, LOG_ZERO),
+        cash=np.ones(releases),
+        log_prior=np.log(prior),
+        looks=0,
+    )
+
+
+def _advance(state: AbortState, gain: Floats, mass: Floats, prior: Floats, changed: bool) -> AbortState:
+    """Take one look; the order of the lines is that of the definition and matters."""
+    log_null, log_harm, log_prior = state.log_null, state.log_harm, state.log_prior
+    if changed:  # the effective number of pods, or what is known of them, moved
+        fresh = np.log(prior)
+        log_null = log_null + (fresh - log_prior)
+        scale = log_sum(log_null)[:, None]
+        log_null, log_harm, log_prior = log_null - scale, log_harm - scale, fresh
+    null = np.exp(log_null)
+    log_harm = np.logaddexp(log_harm, np.log(np.maximum(mass * (null @ HARM), TINY)))  # harm starts here
+    if state.looks >= 1:  # or the pods change here
+        log_null = np.log((1 - mass) * null + mass * prior)
+    log_null = log_null + gain
+    scale = log_sum(log_null)[:, None]
+    return AbortState(
+        log_null=log_null - scale,
+        log_harm=log_harm + (gain - scale),
+        cash=state.cash - mass[:, 0],
+        log_prior=log_prior,
+        looks=state.looks + 1,
+    )
+
+
+def promote_start(centres: Floats, pod_factor: Floats, pod_weights: Floats) -> PromoteState:
+    """
+    Return a promote process before its first look.
+
+    Parameters
+    ----------
+    centres : (N, M) float64
+        Log ratios below the limit where a healthy release lies: ``ln(rho + D/p_s)`` for M shares p_s.
+    pod_factor : (N,) float64
+        ``c`` of the process's first look; it stays.
+    pod_weights : (N, 7) float64
+        Pod weights of its first look; they stay.
+    """
+    log_alternative = np.log(alternative(centres, pod_factor, pod_weights))
+    return PromoteState(log_likelihood=np.zeros_like(log_alternative), log_alternative=log_alternative)
+
+
+def promote_evidence(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, PromoteState]:
+    """
+    Return the evidence that the canary's rate lies within the limit, at every look.
+
+    Parameters
+    ----------
+    looks : Looks
+        N releases, K looks; every look bets at once, there is no start mixture.
+    null : Null
+        ``p_c >= ratio p_s + slack``; with ratio 1 and slack 0 the process proves "better".
+    state : PromoteState
+        From `promote_start`, or where an earlier call ended.
+
+    Returns
+    -------
+    log_e : (N, K) float64
+        ``ln sum_i v_i e**L_i - ln sum_i w0_i e**L_i`` with L the summed likelihood.
+    state : PromoteState
+        To continue from.
+    """
+    releases, count = looks.used.shape
+    log_e = np.empty((releases, count))
+    total = state.log_likelihood
+    for first, last in _blocks(releases, count):
+        part = looks.between(first, last)
+        sums = np.cumsum(log_likelihood(part, -1, null), axis=1)
+        sums += total[:, None]
+        priors, _ = _priors(part, None)
+        log_prior = np.log(priors if priors.ndim == 3 else priors[:, None])
+        log_e[:, first:last] = log_sum(sums + state.log_alternative[:, None]) - log_sum(sums + log_prior)
+        total = sums[:, -1]
+    return log_e, replace(state, log_likelihood=total)
+
+
+def log_sum(logs: Floats) -> Floats:
+    """Return ``ln sum exp`` over the last axis; the largest term is taken out first, so nothing overflows."""
+    top = logs.max(axis=-1, keepdims=True)
+    return np.asarray(np.log(np.exp(logs - top).sum(axis=-1)) + top[..., 0])
+
+
+def _blocks(releases: int, count: int) -> Iterator[tuple[int, int]]:
+    size = max(1, BLOCK // max(releases, 1))
+    for first in range(0, count, size):
+        yield first, min(first + size, count)
+
+
+def _priors(part: Looks, log_prior: Floats | None) -> tuple[Floats, BoolArray]:
+    """
+    Return the null's belief about the pods, (N, 156) if constant over the part, else (N, B, 156).
+
+    The second value says for each look whether the belief moved since the look before it.
+    """
+    factor, weights = part.pod_factor, part.pod_weights
+    moved = np.zeros(factor.shape[1], dtype=bool)
+    moved[1:] = np.any(factor[:, 1:] != factor[:, :-1], axis=0)
+    moved[1:] |= np.any(weights[:, 1:] != weights[:, :-1], axis=(0, 2))
+    if moved.any():
+        priors = null_weights(factor, weights)
+        opening = priors[:, 0]
+    else:
+        priors = opening = null_weights(factor[:, 0], weights[:, 0])
+    moved[0] = log_prior is not None and not np.array_equal(np.log(opening), log_prior)
+    return priors, moved

@@ -1,0 +1,110 @@
+"""
+What the requests alone say, before bad events are split: how many pods really serve, and weight steps.
+
+Steps are read from the exposure and from nothing else, so the record gives the same answer however often
+it is asked. A wrong detection costs a little evidence, never validity.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from analysis.grid import Floats
+from analysis.noise import neighbour_dispersion
+from analysis.types import BoolArray
+
+STEP_RATIO: Final = 1.3
+STEP_SIGMAS: Final = 5.0
+SPLIT_INFLATION: Final = 1.5
+SPLIT_PRIOR: Final = 3.0
+SPLIT_LOOKS: Final = 8
+
+
+def pod_factor(total_canary: Floats, total_baseline: Floats, visible: bool) -> Floats:
+    """
+    Return how much of the pods' variance is left in the ratio of both sides.
+
+    Parameters
+    ----------
+    total_canary, total_baseline : (N, R, K) float64
+        Requests per replica and look, without NaN; R may differ between the sides.
+    visible : bool
+        Whether the rows are replicas.
+
+    Returns
+    -------
+    (N, K) float64
+        ``c_k = 1/m_c + 1/m_s``, effective numbers ``m = (sum n)^2 / sum n^2`` of the requests so far. 1 if
+        pods are not visible. Looks in which a side is silent keep the value before them; before both sides
+        have had traffic it is the first value that follows.
+    """
+    N, _, K = total_canary.shape
+    if not visible:
+        return np.ones((N, K))
+    factor = _share_of_squares(total_canary) + _share_of_squares(total_baseline)
+    served = (total_canary.sum(axis=1) > 0) & (total_baseline.sum(axis=1) > 0)
+    look = np.maximum.accumulate(np.where(served, np.arange(K), -1), axis=1)
+    look = np.where(look < 0, served.argmax(axis=1)[:, None], look)
+    filled = np.take_along_axis(factor, look, axis=1)
+    return np.where(np.isfinite(filled), filled, 2.0)
+
+
+def _share_of_squares(total: Floats) -> Floats:
+    sums = np.cumsum(total, axis=2)
+    whole = sums.sum(axis=1)
+    return np.where(whole > 0, (sums**2).sum(axis=1) / np.where(whole > 0, whole, 1.0) ** 2, np.nan)
+
+
+def weight_steps(total_canary: Floats, total_baseline: Floats) -> BoolArray:
+    """
+    Return at which looks the traffic split had changed.
+
+    Parameters
+    ----------
+    total_canary, total_baseline : (N, K) float64
+        Requests per look; a look in which a side has none is passed over.
+
+    Returns
+    -------
+    (N, K) bool
+        True where the odds differ from those pooled since the last step by a factor of 1.3 and by five
+        standard errors, with the dispersion of the split learned from neighbouring looks (3 before 8 looks).
+    """
+    N, K = total_canary.shape
+    steps = np.zeros((N, K), dtype=bool)
+    served = (total_canary > 0) & (total_baseline > 0)
+    pooled_c, pooled_s = np.zeros(N), np.zeros(N)
+    since = np.zeros(N, dtype=np.int64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for k in range(K):
+            n_c, n_s = total_canary[:, k], total_baseline[:, k]
+            shift = np.abs(np.log(n_c / n_s * pooled_s / pooled_c))
+            error = np.sqrt(1 / n_c + 1 / n_s + 1 / pooled_c + 1 / pooled_s)
+            likely = served[:, k] & (pooled_c > 0) & (shift >= np.log(STEP_RATIO))
+            likely &= shift >= STEP_SIGMAS * np.sqrt(SPLIT_INFLATION) * error  # dispersion is never below 1
+            for row in np.flatnonzero(likely):
+                span = slice(since[row], k)
+                phi = _split_dispersion(
+                    total_canary[row, span][served[row, span]], total_baseline[row, span][served[row, span]]
+                )
+                if shift[row] >= STEP_SIGMAS * np.sqrt(phi) * error[row]:
+                    steps[row, k] = True
+                    pooled_c[row] = pooled_s[row] = 0.0
+                    since[row] = k
+            pooled_c += np.where(served[:, k], n_c, 0.0)
+            pooled_s += np.where(served[:, k], n_s, 0.0)
+    return steps
+
+
+def _split_dispersion(total_canary: Floats, total_baseline: Floats) -> float:
+    if total_canary.shape[0] < SPLIT_LOOKS:
+        return SPLIT_PRIOR
+    return SPLIT_INFLATION * float(neighbour_dispersion(total_canary, total_canary + total_baseline))
+
+
+def since_last_step(steps: BoolArray) -> BoolArray:
+    """Return, (N, K), which looks belong to the weight step that is still running at the end."""
+    later = np.cumsum(steps[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray((later == 0) | (steps & (later == 1)))
