@@ -1,0 +1,37 @@
+"""Where releases are kept: adapters of `webhook.ports.Store`, chosen by one word of the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from webhook.ports import Store
+
+if TYPE_CHECKING:
+    from webhook.settings import Settings
+
+
+class ClosableStore(Store, Protocol):
+    """A store that lets go of its connections."""
+
+    def close(self) -> None:
+        """Close what is open; the next call opens it again."""
+        ...
+
+
+def open_store(settings: Settings) -> ClosableStore:
+    """
+    Return the store that ``settings.store`` names: ``memory:`` or ``sqlite:PATH``.
+
+    Call it after the server has forked. Nothing is opened before the first use, so this neither
+    waits nor fails for a store that is down; wrong words are refused by `webhook.settings`.
+    """
+    scheme, _, rest = settings.store.partition(":")
+    if scheme == "sqlite":
+        from webhook.stores.sqlite import SQLiteStore
+
+        return SQLiteStore(rest, retention_s=settings.retention_s)
+    if scheme == "memory":
+        from webhook.stores.memory import MemoryStore
+
+        return MemoryStore(retention_s=settings.retention_s)
+    raise ValueError(f"no store is called {scheme!r}")
