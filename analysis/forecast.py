@@ -1,0 +1,427 @@
+"""
+How long until a release is decided, at which weight it would be sooner, and what waiting can cost.
+
+A forecast never touches error control: it reads the evidence, and the evidence does not read it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.optimize import brentq
+
+from analysis.compare.counts import CountsEvidence
+from analysis.compare.effects import effect
+from analysis.errors import InvalidInput
+
+ABORT_OVERSHOOT: Final = 1.1
+PROMOTE_OVERSHOOT: Final = 0.6
+MEDIAN: Final = {"abort": 1.0, "promote": 0.8}
+SURE: Final = {"abort": 1.7, "promote": 1.4}
+WEIGHTS: Final = (0.05, 0.1, 0.25, 0.5)
+WORTHWHILE: Final = 0.8  # advice that saves less than a fifth of the wait is noise
+FIRST_HOUR_S: Final = 3600.0
+
+
+def growth(weight: float, ratio: float, limit: tuple[float, float], share: float, phi: float) -> float:
+    """
+    Return the expected log evidence per request of both sides together.
+
+    Parameters
+    ----------
+    weight : float
+        Share of requests on the side whose excess is asked for, in (0, 1).
+    ratio : float
+        True ratio of the bad shares, > 0.
+    limit : (ratio, slack)
+        The null's boundary.
+    share : float
+        Bad share of the other side, >= 0.
+    phi : float
+        Dispersion, >= 1.
+
+    Returns
+    -------
+    float
+        Nats per request, >= 0; 0 on the boundary itself, and where nothing bad ever happens without a slack.
+
+    Notes
+    -----
+    ``T [a ln(a/b) + (1-a) ln((1-a)/(1-b))]/phi`` with ``p' = p + D/rho``, ``r' = r p/p'``,
+    ``T = p'(w r' + 1 - w)``, ``a = w r'/(w r' + 1 - w)``, ``b = w rho/(w rho + 1 - w)``: the divergence between
+    the split that is and the split that the null allows.
+
+    Examples
+    --------
+    >>> round(1 / growth(0.05, 2.0, (1.0, 0.0), 0.01, 1.0))
+    5529
+    """
+    rho, slack = limit
+    base = share + slack / rho
+    if base <= 0:
+        return 0.0
+    relative = ratio * share / base
+    events = base * (weight * relative + 1 - weight)
+    a = weight * relative / (weight * relative + 1 - weight)
+    b = weight * rho / (weight * rho + 1 - weight)
+    first = a * math.log(a / b) if a > 0 else 0.0
+    return max(0.0, events * (first + (1 - a) * math.log((1 - a) / (1 - b))) / phi)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """
+    What is still needed for one outcome.
+
+    Parameters
+    ----------
+    canary_requests, seconds : float
+        Median; infinite if it will not be proved, 0 if it is proved.
+    sure_requests, sure_seconds : float
+        80 % sure by.
+    reason : str
+        Empty, or why it will not be proved.
+    """
+
+    canary_requests: float
+    seconds: float
+    sure_requests: float
+    sure_seconds: float
+    reason: str = ""
+
+    @property
+    def possible(self) -> bool:
+        """Whether the present estimate leads there at all."""
+        return math.isfinite(self.canary_requests)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faster:
+    """A weight at which a promotion would be sooner, and the median wait there in seconds."""
+
+    weight: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Insufficient:
+    """
+    No weight can decide before the deadline; what could be decided instead.
+
+    Parameters
+    ----------
+    slack : float
+        Absolute slack that the canary's requests until then can prove (rule of three: 3 over requests).
+    ratio : float
+        Tolerated ratio that they can prove; infinite if none.
+    budget : float
+        Harm budget, in bad events of the first hour, that this slack amounts to.
+    """
+
+    slack: float
+    ratio: float
+    budget: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """
+    Time to a decision of one question.
+
+    Parameters
+    ----------
+    promote, abort : Wait
+    weight : float
+        Canary's share of requests that it is made for.
+    faster : Faster or None
+    insufficient : Insufficient or None
+    worst_cost : float
+        Extra bad requests in the first hour at full weight that remain credible once the last step is taken.
+    """
+
+    promote: Wait
+    abort: Wait
+    weight: float
+    faster: Faster | None
+    insufficient: Insufficient | None
+    worst_cost: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """
+    The figures a forecast is made of, in the words of the bets (a fall that harms has changed sides).
+
+    Parameters
+    ----------
+    ratio, share : float
+        Estimated ratio, and bad share of the other side.
+    phi : float
+        Dispersion.
+    requests_per_second : float
+        Of both sides together, > 0.
+    swapped : bool
+        Whether the canary is "the other side".
+    """
+
+    ratio: float
+    share: float
+    phi: float
+    requests_per_second: float
+    swapped: bool = False
+
+    def canary_requests(self, nats: float, limit: tuple[float, float], weight: float) -> float:
+        """Return N: canary requests that are expected to earn ``nats`` at the canary's share ``weight``."""
+        rate = growth(1 - weight if self.swapped else weight, self.ratio, limit, self.share, self.phi)
+        if nats <= 0:
+            return 0.0
+        return nats * weight / rate if rate > 0 else math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """One test that must reach ``nats`` more against ``limit``; ``above``: by proving a ratio beyond it."""
+
+    nats: float
+    limit: tuple[float, float]
+    above: bool
+
+
+def forecast(
+    evidence: CountsEvidence,
+    *,
+    weight: float,
+    requests_per_second: float,
+    final: bool,
+    omega: float = 1.0,
+    seconds_left: float = math.inf,
+) -> Forecast:
+    """
+    Return how long a question will take from here.
+
+    Parameters
+    ----------
+    evidence : CountsEvidence
+    weight : float
+        The canary's present share of requests, in (0, 1).
+    requests_per_second : float
+        Of both sides together, > 0.
+    final : bool
+        Whether the next step is the last, which asks for P as well as P_step.
+    omega : float, default 1
+        The question's share of the abort evidence, in (0, 1]; 0 if it cannot abort.
+    seconds_left : float, default inf
+        Until the deadline.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    InvalidInput
+        If weight or traffic is out of range.
+    """
+    if not 0 < weight < 1:
+        raise InvalidInput(f"must lie strictly between 0 and 1, got {weight!r}", "/weight")
+    if not (math.isfinite(requests_per_second) and requests_per_second > 0):
+        raise InvalidInput(f"must be positive, got {requests_per_second!r}", "/requests_per_second")
+    outlook = outlook_of(evidence, requests_per_second)
+    goals = promote_goals(evidence, final)
+    promote = wait(outlook, goals, weight)
+    return Forecast(
+        promote=promote,
+        abort=wait(outlook, abort_goals(evidence, omega), weight),
+        weight=weight,
+        faster=faster(outlook, goals, weight),
+        insufficient=_insufficient(outlook, goals, weight, seconds_left),
+        worst_cost=worst_cost(evidence, requests_per_second),
+    )
+
+
+def outlook_of(evidence: CountsEvidence, requests_per_second: float) -> Outlook:
+    """Return the figures of a forecast: the estimate that is shown, else equality; stable's share of the run."""
+    found = effect(evidence)
+    swapped = evidence.question.swapped
+    prepared = evidence.prepared
+    share = evidence.bad_share
+    if share is None:
+        share = float((prepared.stable_bad.sum() + 0.5) / (prepared.stable_total.sum() + 1))
+    ratio = 1.0 if found is None else found.estimate
+    return Outlook(
+        ratio=1 / ratio if swapped else ratio,
+        share=min(share * ratio, 1.0) if swapped else share,
+        phi=evidence.phi,
+        requests_per_second=requests_per_second,
+        swapped=swapped,
+    )
+
+
+def promote_goals(evidence: CountsEvidence, final: bool) -> tuple[Goal, ...]:
+    """Return what the next step still asks for; the question's own slack stands in while a demand is unknown."""
+    question = evidence.question
+    slack = evidence.slack_step if evidence.slack_step is not None else question.slack
+    step = Goal(
+        nats=_missing(question.alphas.step, float(evidence.step[-1]), PROMOTE_OVERSHOOT),
+        limit=(question.ratio, slack),
+        above=False,
+    )
+    if not final:
+        return (step,)
+    slack = evidence.slack_final if evidence.slack_final is not None else question.slack
+    nats = _missing(question.alphas.promote, float(evidence.promote[-1]), PROMOTE_OVERSHOOT)
+    return step, Goal(nats=nats, limit=(question.ratio, slack), above=False)
+
+
+def abort_goals(evidence: CountsEvidence, omega: float) -> tuple[Goal, ...]:
+    """
+    Return what an abort still asks for: "worse than stable" and "beyond the tolerance"; none if it cannot.
+
+    The weighted sum must reach ``1/alpha``, so a question with share omega alone needs ``1/(alpha omega)``.
+    """
+    if omega <= 0:
+        return ()
+    question, alphas = evidence.question, evidence.question.alphas
+    warn = _missing(alphas.abort * omega, float(evidence.warn[-1]), ABORT_OVERSHOOT)
+    tolerated = _missing(alphas.tolerated * omega, float(evidence.tolerated[-1]), ABORT_OVERSHOOT)
+    return (
+        Goal(nats=warn, limit=(1.0, 0.0), above=True),
+        Goal(nats=tolerated, limit=(question.ratio, question.slack), above=True),
+    )
+
+
+def _missing(alpha: float, log_e: float, overshoot: float) -> float:
+    goal = -math.log(alpha)
+    return 0.0 if log_e >= goal else goal - log_e + overshoot
+
+
+def wait(outlook: Outlook, goals: tuple[Goal, ...], weight: float) -> Wait:
+    """
+    Return the wait until every goal is reached at a weight.
+
+    Returns
+    -------
+    Wait
+        Infinite, with the reason in words, if the estimate lies on the wrong side of a limit.
+    """
+    if not goals:
+        return Wait(
+            canary_requests=math.inf,
+            seconds=math.inf,
+            sure_requests=math.inf,
+            sure_seconds=math.inf,
+            reason="cannot abort: its weight is 0",
+        )
+    needed = 0.0
+    reason = ""
+    for goal in goals:
+        rho, slack = goal.limit
+        border = rho + slack / outlook.share if outlook.share > 0 else math.inf
+        wrong = outlook.ratio <= border if goal.above else outlook.ratio >= border
+        if goal.nats > 0 and wrong:
+            needed = math.inf
+            shown = _times(outlook, outlook.ratio), _times(outlook, border)
+            reason = f"will not be proved; estimate {shown[0]} against {shown[1]}"
+            break
+        needed = max(needed, outlook.canary_requests(goal.nats, goal.limit, weight))
+    side = "abort" if goals[0].above else "promote"
+    rate = outlook.requests_per_second * weight
+    return Wait(
+        canary_requests=MEDIAN[side] * needed,
+        seconds=MEDIAN[side] * needed / rate,
+        sure_requests=SURE[side] * needed,
+        sure_seconds=SURE[side] * needed / rate,
+        reason=reason or ("" if math.isfinite(needed) else "nothing bad happens on either side"),
+    )
+
+
+def _times(outlook: Outlook, ratio: float) -> str:
+    if not math.isfinite(ratio):
+        return "no limit"
+    return f"{(1 / ratio if outlook.swapped and ratio > 0 else ratio):.3g}x"
+
+
+def faster(outlook: Outlook, goals: tuple[Goal, ...], weight: float) -> Faster | None:
+    """
+    Return a larger weight at which the promotion would come clearly sooner.
+
+    Returns
+    -------
+    Faster or None
+        The smallest of 5, 10, 25 and 50 % whose wait is within a tenth of the shortest; None if none
+        saves a fifth.
+    """
+    now = wait(outlook, goals, weight)
+    if not now.possible or now.seconds == 0:
+        return None
+    options = [(w, wait(outlook, goals, w).seconds) for w in WEIGHTS if w > weight]
+    if not options:
+        return None
+    best = min(seconds for _, seconds in options)
+    if best > WORTHWHILE * now.seconds:
+        return None
+    chosen = next((w, seconds) for w, seconds in options if seconds <= 1.1 * best)
+    return Faster(weight=chosen[0], seconds=chosen[1])
+
+
+def _insufficient(outlook: Outlook, goals: tuple[Goal, ...], weight: float, seconds_left: float) -> Insufficient | None:
+    """Return what could be proved by the deadline, if what is asked cannot be at any weight."""
+    if not math.isfinite(seconds_left) or seconds_left <= 0:
+        return None
+    waits = {w: wait(outlook, goals, w) for w in (weight, *(w for w in WEIGHTS if w > weight))}
+    if not any(w.possible for w in waits.values()) or min(w.seconds for w in waits.values()) <= seconds_left:
+        return None
+    best = min(waits, key=lambda w: waits[w].seconds)
+    requests = outlook.requests_per_second * best * seconds_left
+    slack = min(1.0, 3 / requests)
+    nats = max(goal.nats for goal in goals)
+    return Insufficient(
+        slack=slack,
+        ratio=_decidable_ratio(outlook, nats, best, requests),
+        budget=slack * outlook.requests_per_second * FIRST_HOUR_S,
+    )
+
+
+def _decidable_ratio(outlook: Outlook, nats: float, weight: float, requests: float) -> float:
+    """Return the smallest tolerated ratio, without slack, that so many canary requests can prove; else inf."""
+
+    def spare(log_ratio: float) -> float:
+        needed = MEDIAN["promote"] * outlook.canary_requests(nats, (math.exp(log_ratio), 0.0), weight)
+        return requests - min(needed, 1e18)
+
+    low, high = math.log(max(outlook.ratio, 1.0)) + 1e-6, math.log(100.0)
+    if low >= high or spare(high) < 0:
+        return math.inf
+    if spare(low) >= 0:
+        return math.exp(low)
+    return math.exp(float(brentq(spare, low, high, xtol=1e-3)))
+
+
+def worst_cost(evidence: CountsEvidence, requests_per_second: float) -> float:
+    """
+    Return the extra bad requests of the first hour at full weight that stay credible after the last step.
+
+    Parameters
+    ----------
+    evidence : CountsEvidence
+    requests_per_second : float
+        Of the whole service.
+
+    Returns
+    -------
+    float
+        ``(min(r_high, rho + D/p) - 1) p r 3600 s``, or ``r D 3600 s`` while no bound is known; never below 0.
+    """
+    question = evidence.question
+    slack = evidence.slack_final if evidence.slack_final is not None else question.slack
+    share = evidence.bad_share or 0.0
+    allowed = (question.ratio - 1) * share + slack
+    found = effect(evidence)
+    if found is not None:
+        ratio = (1 / found.low if found.low > 0 else math.inf) if question.swapped else found.high
+        if math.isfinite(ratio):
+            allowed = min(allowed, max(0.0, ratio - 1) * share)
+    return float(np.maximum(0.0, allowed) * requests_per_second * FIRST_HOUR_S)
