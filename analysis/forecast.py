@@ -7,6 +7,7 @@ A forecast never touches error control: it reads the evidence, and the evidence 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -114,9 +115,9 @@ class Insufficient:
     Parameters
     ----------
     slack : float
-        Absolute slack that the canary's requests until then can prove (rule of three: 3 over requests).
+        Absolute slack that the canary's requests until then can prove, at least 3 over requests (rule of three).
     ratio : float
-        Tolerated ratio that they can prove; infinite if none.
+        Tolerated ratio that they can prove without slack; infinite if none, like the others.
     budget : float
         Harm budget, in bad events of the first hour, that this slack amounts to.
     """
@@ -376,28 +377,29 @@ def _insufficient(outlook: Outlook, goals: tuple[Goal, ...], weight: float, seco
         return None
     best = min(waits, key=lambda w: waits[w].seconds)
     requests = outlook.requests_per_second * best * seconds_left
-    slack = min(1.0, 3 / requests)
     nats = max(goal.nats for goal in goals)
+    rho = goals[-1].limit[0]
+
+    def spare(limit: tuple[float, float]) -> float:
+        needed = MEDIAN["promote"] * outlook.canary_requests(nats, limit, best)
+        return requests - min(needed, 1e18)
+
+    lowest = max(3 / requests, 1.001 * max(0.0, outlook.ratio - rho) * outlook.share)
+    slack = _smallest(lambda x: spare((rho, math.exp(x))), lowest, 1.0)
     return Insufficient(
         slack=slack,
-        ratio=_decidable_ratio(outlook, nats, best, requests),
+        ratio=_smallest(lambda x: spare((math.exp(x), 0.0)), max(1.001 * outlook.ratio, 1.0), 100.0),
         budget=slack * outlook.requests_per_second * FIRST_HOUR_S,
     )
 
 
-def _decidable_ratio(outlook: Outlook, nats: float, weight: float, requests: float) -> float:
-    """Return the smallest tolerated ratio, without slack, that so many canary requests can prove; else inf."""
-
-    def spare(log_ratio: float) -> float:
-        needed = MEDIAN["promote"] * outlook.canary_requests(nats, (math.exp(log_ratio), 0.0), weight)
-        return requests - min(needed, 1e18)
-
-    low, high = math.log(max(outlook.ratio, 1.0)) + 1e-6, math.log(100.0)
-    if low >= high or spare(high) < 0:
+def _smallest(spare: Callable[[float], float], low: float, high: float) -> float:
+    """Return the smallest value in [low, high] at whose log ``spare`` is not negative; inf if there is none."""
+    if low >= high or spare(math.log(high)) < 0:
         return math.inf
-    if spare(low) >= 0:
-        return math.exp(low)
-    return math.exp(float(brentq(spare, low, high, xtol=1e-3)))
+    if spare(math.log(low)) >= 0:
+        return low
+    return math.exp(float(brentq(spare, math.log(low), math.log(high), xtol=1e-3)))
 
 
 def worst_cost(evidence: CountsEvidence, requests_per_second: float) -> float:
