@@ -39,9 +39,7 @@ def render(report: Document) -> str:
         *_top(report),
         *_questions(report),
         *_evidence(report),
-        *_listed(
-            "LEFT OUT", [words.left_out(item) for item in parts(part(report, "detail").get("left_out"))]
-        ),
+        *_listed("LEFT OUT", [words.left_out(item) for item in parts(part(report, "detail").get("left_out"))]),
         *_listed("REMARKS", words.remarks(report)),
         *_history(report),
         *_queries(report),
@@ -128,9 +126,7 @@ def _facts(item: Document) -> Iterator[tuple[str, str]]:
     for limit in parts(item.get("limits")):
         yield (
             "limit",
-            ": ".join(
-                filter(None, (words.state(limit) if limit.get("state") else "", line(limit.get("text"))))
-            ),
+            ": ".join(filter(None, (words.state(limit) if limit.get("state") else "", line(limit.get("text"))))),
         )
     yield from (("forecast", text) for text in words.forecasts(item))
     yield from (("advice", text) for text in lines(item.get("advice")))
@@ -183,9 +179,7 @@ def _wrapped(label: str, text: str, gap: str = "") -> list[str]:
     margin = " " * (beside if beside <= 14 else 6)
     whole = f"{label}{gap}{text}"
     # Runs of blanks would be kept by textwrap at a line's start only, so they are safe inside the label.
-    return textwrap.wrap(
-        whole, COLUMNS, subsequent_indent=margin, drop_whitespace=True, break_on_hyphens=False
-    ) or [""]
+    return textwrap.wrap(whole, COLUMNS, subsequent_indent=margin, drop_whitespace=True, break_on_hyphens=False) or [""]
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:

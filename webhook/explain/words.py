@@ -211,9 +211,7 @@ def noise(evidence: Document) -> str:
     looks, pods = amount(found.get("looks")), amount(found.get("replicas"))
     said = []
     if phi is not None:
-        said.append(
-            "events independent of each other" if phi == 1 else f"events clumped {words.number(phi)}-fold"
-        )
+        said.append("events independent of each other" if phi == 1 else f"events clumped {words.number(phi)}-fold")
     if spread is not None:
         said.append(f"pods differ by about {words.share(round(spread, 3))}")
     source = line(found.get("source"))
@@ -274,9 +272,7 @@ def details(evidence: Document) -> list[str]:
         told.append(f"with endless requests these replicas could prove at most {words.odds(most)}")
     for step in parts(found.get("steps")):
         sides = [(side, counts({"counts": step}, side)) for side in ("baseline", "canary")]
-        told.append(
-            f"since {when(step.get('start'))}: " + "; ".join(f"{side} {text}" for side, text in sides if text)
-        )
+        told.append(f"since {when(step.get('start'))}: " + "; ".join(f"{side} {text}" for side, text in sides if text))
     return told
 
 

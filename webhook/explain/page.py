@@ -1,0 +1,134 @@
+"""
+Reports and releases as pages: static HTML, one file each, no scripts, nothing loaded from anywhere.
+
+The style sheet stands inside the page, so that a saved page still looks right; `CONTENT_SECURITY_POLICY` allows exactly
+that sheet and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Final
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from analysis import words as numbers
+from analysis.types import Json
+from webhook.explain import bar, words
+from webhook.explain.reading import Document, amount, line, lines, part, parts, when
+
+STYLE: Final = files("webhook").joinpath("pages", "style.css").read_text(encoding="utf-8")
+_DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+CONTENT_SECURITY_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{_DIGEST}'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""The header that belongs to every page made here."""
+
+TONES: Final = {
+    "promote": "good", "promoted": "good", "promoting": "good", "no_worse": "good", "better": "good",
+    "within_limit": "good", "within_variation": "good", "within_budget": "good",
+    "abort": "bad", "aborted": "bad", "worse": "bad", "over_limit": "bad", "over_budget": "bad",
+    "hold": "wait", "held": "wait", "degraded": "wait", "progressing": "calm", "superseded": "calm",
+}  # fmt: skip
+SIGNS: Final = {"good": "✓", "bad": "✕", "wait": "❚❚", "calm": "–"}
+
+
+def _tone(word: Json) -> str:
+    """Return one of four closed words for the colour of a verdict, a state or a phase."""
+    return TONES.get(line(word).lower(), "calm")
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("webhook", "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(words=words, bar=bar, numbers=numbers, style=STYLE, signs=SIGNS)
+    made.filters.update(tone=_tone, line=line, lines=lines, parts=parts, part=part, when=when, amount=amount)
+    return made
+
+
+_PAGES: Final = _environment()
+
+
+def render(report: Document, base: str = "") -> str:
+    """
+    Return the page of one report.
+
+    Parameters
+    ----------
+    report : mapping
+        A document of the format ``weighbridge-report/1``; whatever is missing is left out of the page.
+    base : str, default ""
+        What stands before ``/v1`` in links: the path under which the service is reached.
+    """
+    evidence = parts(part(report, "detail").get("evidence"))
+    asked = part(report, "questions") if not evidence else {}
+    return _PAGES.get_template("report.html").render(
+        report=report,
+        detail=part(report, "detail"),
+        evidence=evidence,
+        # A report of ours without evidence (a source was down) may still name what it could not ask.
+        asked=[{"name": line(name), "state": line(state)} for name, state in asked.items()],
+        base=base,
+        links=_links(part(report, "release"), base),
+        address=f"{base}/v1/reports/{_segment(report.get('id'))}",
+    )
+
+
+def releases(attempts: Sequence[Mapping[str, Json]], base: str = "") -> str:
+    """
+    Return the page of all releases.
+
+    Parameters
+    ----------
+    attempts : sequence of mapping
+        Attempt documents, newest first: ``cluster namespace name revision attempt phase history``.
+    base : str, default ""
+        As for `render`.
+    """
+    rows = [(attempt, _links(attempt, base), _newest(attempt)) for attempt in attempts]
+    return _PAGES.get_template("releases.html").render(rows=rows, base=base)
+
+
+def release(attempt: Document, reports: Sequence[Mapping[str, Json]], base: str = "") -> str:
+    """
+    Return the page of one attempt: its phase, its history, its verdicts.
+
+    Parameters
+    ----------
+    attempt : mapping
+        Its document: ``cluster namespace name revision attempt phase history policy``.
+    reports : sequence of mapping
+        Report documents, newest first.
+    base : str, default ""
+        As for `render`.
+    """
+    rows = [(report, f"{base}/v1/reports/{_segment(report.get('id'))}") for report in reports]
+    return _PAGES.get_template("release.html").render(
+        attempt=attempt, rows=rows, base=base, links=_links(attempt, base)
+    )
+
+
+def _segment(value: Json) -> str:
+    """Return a value as one segment of a path."""
+    return quote(str(value), safe="") if isinstance(value, str | int) else ""
+
+
+def _links(who: Document, base: str) -> dict[str, str]:
+    """Return the addresses of a release by name and of its revision."""
+    named = f"{base}/v1/releases/{_segment(who.get('namespace'))}/{_segment(who.get('name'))}"
+    return {"name": named, "revision": f"{named}/{_segment(who.get('revision'))}"}
+
+
+def _newest(attempt: Document) -> Document:
+    events = parts(attempt.get("history"))
+    return events[-1] if events else {}
