@@ -21,6 +21,8 @@ UNKNOWN = "unknown"
 MILLION = 1_000_000
 CAP = math.log(MILLION)
 """Odds beyond a million to one say nothing more to a person."""
+ENDLESS = 1e15
+"""From here on a number is as good as infinite."""
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 
@@ -44,7 +46,7 @@ def percent(share: float) -> str:
     >>> percent(0.013), percent(0.01), percent(0.00042), percent(0.9995), percent(0.0)
     ('1.3 %', '1.0 %', '0.042 %', '99.95 %', '0 %')
     """
-    if not math.isfinite(share):
+    if not _plain(share):
         return _odd(share)
     if share in (-1, 0, 1):
         return f"{int(share) * 100} %"
@@ -89,7 +91,7 @@ def points(difference: float) -> str:
     >>> points(0.003), points(-0.02), points(0.00012), points(0.0)
     ('+0.3 pp', '-2.0 pp', '+0.012 pp', '0 pp')
     """
-    if not math.isfinite(difference) or difference == 0:
+    if not _plain(difference) or difference == 0:
         return f"{_odd(difference) if difference else '0'} pp"
     decimals = min(6, max(1, -1 - math.floor(math.log10(abs(difference)))))
     return f"{_trim(f'{difference * 100:+,.{decimals}f}', keep=1)} pp"
@@ -104,7 +106,7 @@ def count(number: float) -> str:
     >>> count(2100), count(57.0), count(0)
     ('2,100', '57', '0')
     """
-    return f"{round(number):,}" if math.isfinite(number) else _odd(number)
+    return f"{round(number):,}" if _plain(number) else _odd(number)
 
 
 def about(number: float) -> str:
@@ -116,7 +118,7 @@ def about(number: float) -> str:
     >>> about(2087), about(87), about(123_456)
     ('2,100', '87', '120,000')
     """
-    return count(_significant(number, 2)) if math.isfinite(number) else _odd(number)
+    return count(_significant(number, 2)) if _plain(number) else _odd(number)
 
 
 def number(value: float) -> str:
@@ -128,7 +130,7 @@ def number(value: float) -> str:
     >>> number(1.4), number(0.0834), number(1234.6), number(0.0), number(-2.5)
     ('1.4', '0.0834', '1,235', '0', '-2.5')
     """
-    if not math.isfinite(value):
+    if not _plain(value):
         return _odd(value)
     if abs(value) >= 100:
         return f"{round(value):,}"
@@ -150,7 +152,7 @@ def ratio(value: float) -> str:
     >>> ratio(1.3), ratio(0.98), ratio(1.25), ratio(3.04), ratio(41.7), ratio(0.0132), ratio(1.0)
     ('1.3x', '0.98x', '1.25x', '3.0x', '42x', '0.013x', '1.0x')
     """
-    if not math.isfinite(value):
+    if not _plain(value):
         return "any ratio" if value > 0 else _odd(value)
     size = abs(value)
     if size >= 9.95:
@@ -178,8 +180,8 @@ def bounds(low: float | None, high: float | None, measure: str = "ratio") -> str
     ('0.98x to 1.7x', 'at least 1.2x', '+0.1 pp to +0.4 pp', 'nothing bounds it yet')
     """
     form = points if measure == "difference" else ratio
-    below = None if low is None or not math.isfinite(low) else form(low)
-    above = None if high is None or not math.isfinite(high) else form(high)
+    below = None if low is None or not _plain(low) else form(low)
+    above = None if high is None or not _plain(high) else form(high)
     if below is None and above is None:
         return "nothing bounds it yet"
     if above is None:
@@ -226,7 +228,7 @@ def duration(seconds: float) -> str:
     >>> duration(240), duration(95), duration(0.034), duration(2.5), duration(9000), duration(3 * 86400)
     ('4 min', '95 s', '34 ms', '2.5 s', '2 h 30 min', '3 days')
     """
-    if not math.isfinite(seconds):
+    if not _plain(seconds):
         return "never" if seconds > 0 else _odd(seconds)
     if seconds < 0:
         return f"-{duration(-seconds)}"
@@ -260,6 +262,11 @@ def cut(text: str, limit: int = REASON) -> str:
     # A single endless word is cut where it stands.
     kept = head[: head.rfind(" ")] if " " in head else head[:-1]
     return f"{kept.rstrip(' ,;:')}…"
+
+
+def _plain(number: float) -> bool:
+    """Return whether a number is one that a person would write down."""
+    return abs(number) < ENDLESS
 
 
 def _odd(number: float) -> str:
