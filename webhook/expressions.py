@@ -1,0 +1,204 @@
+"""
+Expressions in PromQL for one question: both sides in one query, growth of counters by replica.
+
+How each clause treats resets, births, gaps and NaN is told in ``docs/decisions/0002-increments-at-the-source.md``
+and checked against a running Prometheus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from analysis.policy import Latency, Policy, Proportion, Question, Rate, Ratio, Select
+from analysis.types import Side
+from webhook.ports import SIDE_LABEL, Query
+from webhook.selectors import asks_for_label, expand_side, fill, set_label, suffixed
+
+MEMORY: Final = 300
+"""Seconds for which a series that is not seen is still the same series, as for Prometheus itself."""
+
+_IDENTITY = ("job", "instance", "prometheus", "prometheus_replica", "replica", "monitor")
+IDENTITY_IF_ON_UP = ("service", "endpoint")
+_POD = '-[a-z0-9]{5}"'
+_HASHED = Select(
+    baseline='namespace="$namespace", pod=~"$name-$baseline' + _POD,
+    canary='namespace="$namespace", pod=~"$name-$canary' + _POD,
+    replica=("pod",),
+)
+# Hashes have ten letters, so "primary" or "worker" is never one (kubernetes: SafeEncodeString of a 32-bit sum).
+_FLAGGER = Select(
+    baseline='namespace="$namespace", pod=~"$target-primary-[4-9bcdf]{1,10}' + _POD,
+    canary='namespace="$namespace", pod=~"$target-[4-9bcdf]{1,10}' + _POD,
+    replica=("pod",),
+)
+DEFAULT_SELECT = {"argo": _HASHED, "flagger": _FLAGGER, "none": _HASHED}
+
+
+class Asking:
+    """One question with its selectors: builds expressions for both sides."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        question: Question | None,
+        names: Mapping[str, str],
+        step: float,
+        identity: Sequence[str] = (),
+    ) -> None:
+        self.question = question
+        self.names = {**names, "target": names.get("target") or names.get("name") or ""}
+        self.own = question is not None and question.select is not None
+        self.step = step
+        self.exclude, self.sides, self.replica = select_of(policy, question)
+        # Where replicas are hidden, instances are what is summed over; else they tell copies of a pod apart.
+        identity = [*(label for label in _IDENTITY if self.replica or label != "instance"), *identity]
+        self.by = tuple(dict.fromkeys([*self.replica, *identity]))
+        self.target = tuple(dict.fromkeys([*self.by, "instance", *(() if self.replica else ("pod",))]))
+
+    def text(self, template: str, side: Side, *, exclude: bool = True) -> str:
+        """Return ``template`` for one side, filled in."""
+        matchers = [self.sides[side], *(self.exclude if exclude else ())]
+        return fill(expand_side(template, ", ".join(part for part in matchers if part)), self.names)
+
+    def both(self, expressions: Mapping[Side, str]) -> str:
+        """Return one expression that labels each side."""
+        return " or ".join(
+            f'label_replace({expressions[side]}, "{SIDE_LABEL}", "{side.value}", "", "")' for side in Side
+        )
+
+    def increments(self, field: str, parts: Sequence[str], total: str, extra: Sequence[str] = ()) -> Query:
+        """Return the query of what counters grew by in a step; several parts are added up."""
+        by = ", ".join([*self.by, *extra])
+        sums: dict[Side, str] = {}
+        for side in Side:
+            up = f"up{{{self.text('$side', side, exclude=False)}}}"
+            seen = self._seen(self.text(total, side), up)
+            grown = [self._grown(self.text(part, side), seen) for part in parts]
+            if len(grown) > 1:
+                # Each part is summed and told apart by a label, so that one that is absent counts nothing.
+                grown = [
+                    f'label_replace(sum by ({by}) ({one}), "weighbridge_part", "{n}", "", "")'
+                    for n, one in enumerate(grown)
+                ]
+            sums[side] = f"sum by ({by}) ({' or '.join(grown)})"
+        return self._query(field, self.both(sums))
+
+    def _seen(self, total: str, up: str) -> str:
+        """Return what was scraped successfully one step earlier, by target."""
+        target = ", ".join(self.target)
+        back = duration(self.step)
+        return (
+            f"on ({target}) (group by ({target}) ({total} offset {back})"
+            f" or group by ({target}) ({up} offset {back} == 1))"
+        )
+
+    def _grown(self, series: str, seen: str) -> str:
+        """Return the growth of each series: a fall counts from 0, NaN stays NaN, a birth under a seen target counts."""
+        before = f"last_over_time({series}[{MEMORY}s] offset {duration(self.step)})"
+        return f"({series} - {before} * ({before} <= bool {series}) or (({series} unless {before}) and {seen}))"
+
+    def levels(self, field: str, template: str) -> Query:
+        """Return the query of a level, averaged over what makes one replica."""
+        by = ", ".join(self.by)
+        texts = {side: f"avg by ({by}) ({self.text(template, side)})" for side in Side}
+        return self._query(field, self.both(texts), increments=False)
+
+    def _query(self, field: str, expr: str, *, increments: bool = True) -> Query:
+        name = self.question.name if self.question else ""
+        return Query(question=name, field=field, expr=expr, replica=self.replica, increments=increments)
+
+    def presence(self) -> Query:
+        """Return the query of which replicas are scraped: 1, or 0 where the scrape failed."""
+        by = ", ".join(self.replica)
+        texts = {side: f"max by ({by}) (up{{{self.text('$side', side, exclude=False)}}})" for side in Side}
+        question = self.question.name if self.own and self.question else ""
+        return Query(
+            question=question,
+            field="presence",
+            expr=self.both(texts),
+            replica=self.replica,
+            increments=False,
+        )
+
+    def overlap(self, template: str) -> Query:
+        """Return the query of how many series both sides select, for where replicas cannot show it."""
+        texts = [self.text(template, side) for side in Side]
+        return self._query("overlap", f"count({' and '.join(texts)})", increments=False)
+
+    def queries(self, label: str | None) -> Iterator[Query]:
+        """Yield everything that is read for the question."""
+        question = self.question
+        assert question is not None
+        yield self.presence()
+        whole = total_of(question)
+        if whole is None:
+            template = getattr(question, "query", None)
+            if template:
+                yield self.levels("values", template)
+            return
+        if not self.replica:
+            yield self.overlap(whole)
+        if isinstance(question, Latency):
+            assert question.histogram is not None
+            yield self.increments("counts", [suffixed(question.histogram, "_bucket")], whole, ["le"])
+            return
+        field, parts = parts_of(question)
+        if any(asks_for_label(part) for part in parts):
+            parts = tuple(set_label(part, label) for part in parts) if label else ()
+        if parts:
+            yield self.increments(field, parts, whole)
+        yield self.increments(FIELDS[question.kind][1], [whole], whole)
+
+
+FIELDS = {
+    Proportion.kind: ("bad", "total"),
+    Rate.kind: ("events", "exposure"),
+    Ratio.kind: ("numerator", "denominator"),
+}
+
+
+def total_of(question: Question) -> str | None:
+    """Return the selector that counts everything the question is about, or None where there are only levels."""
+    if isinstance(question, Proportion):
+        return question.total
+    if isinstance(question, Rate):
+        return None if question.exposure == "time" else question.exposure
+    if isinstance(question, Ratio):
+        return question.denominator
+    if isinstance(question, Latency) and question.histogram is not None:
+        return suffixed(question.histogram, "_count")
+    return None
+
+
+def parts_of(question: Question) -> tuple[str, tuple[str, ...]]:
+    """Return the field that counts a part of the whole (``bad``, ``events``, ``numerator``) and its selectors."""
+    field = FIELDS[question.kind][0]
+    value = getattr(question, field)
+    return field, value if isinstance(value, tuple) else (() if value is None else (value,))
+
+
+def select_of(policy: Policy, question: Question | None) -> tuple[tuple[str, ...], dict[Side, str], tuple[str, ...]]:
+    """Return exclusions, matchers of both sides and replica labels: the question's, the policy's, the default."""
+    layers = [
+        select
+        for select in (
+            question.select if question else None,
+            policy.select,
+            DEFAULT_SELECT[policy.controller],
+        )
+        if select is not None
+    ]
+    sides = {
+        side: next(matchers for layer in layers if (matchers := getattr(layer, side.value)) is not None)
+        for side in Side
+    }
+    replica = next(layer.replica for layer in layers if layer.replica is not None)
+    excluded = [layer.exclude for layer in layers] + [question.exclude if question else ""]
+    return tuple(dict.fromkeys(part for part in excluded if part)), sides, replica
+
+
+def duration(seconds: float) -> str:
+    """Return a PromQL duration, exact to the millisecond: ``15s``, ``2500ms``."""
+    milliseconds = round(seconds * 1000)
+    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
