@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from analysis import words as numbers
 from analysis.types import Json
 from webhook.explain import bar, words
-from webhook.explain.reading import Document, amount, line, lines, part, parts, when
+from webhook.explain.reading import Document, amount, code, line, lines, part, parts, when
 
 STYLE: Final = files("webhook").joinpath("pages", "style.css").read_text(encoding="utf-8")
 _DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -52,7 +52,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(words=words, bar=bar, numbers=numbers, style=STYLE, signs=SIGNS)
-    made.filters.update(tone=_tone, line=line, lines=lines, parts=parts, part=part, when=when, amount=amount)
+    made.filters.update(tone=_tone, line=line, code=code, lines=lines, parts=parts, part=part, when=when, amount=amount)
     return made
 
 

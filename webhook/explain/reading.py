@@ -39,7 +39,15 @@ def line(value: Json) -> str:
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    text = " ".join(str(value).split())
+    return _shown(" ".join(str(value).split()))
+
+
+def code(value: Json) -> str:
+    """Return a query on one line, as `line` does, but with every blank kept: some stand between quotes."""
+    return _shown("".join(" " if char.isspace() else char for char in value)) if isinstance(value, str) else ""
+
+
+def _shown(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 

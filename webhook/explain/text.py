@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from webhook.explain import words
-from webhook.explain.reading import Document, line, lines, part, parts, when
+from webhook.explain.reading import Document, code, line, lines, part, parts, when
 
 COLUMNS = 100
 LABEL = 10
@@ -150,7 +150,7 @@ def _queries(report: Document) -> Iterator[str]:
         yield from ("", "QUERIES")
     for item in found:
         yield f"  {words.query(item)}"[:COLUMNS]
-        yield from _query(line(item.get("expr")))
+        yield from _query(code(item.get("expr")))
 
 
 def _query(expr: str) -> Iterator[str]:
