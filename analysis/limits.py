@@ -18,7 +18,7 @@ from analysis import words
 from analysis.policy import Group, Limit, Limits, Policy
 from analysis.record import QuestionRecord, Record, SideSeries
 from analysis.report import Evidence
-from analysis.types import FloatArray, Json, Side, State
+from analysis.types import BoolArray, FloatArray, Json, Side, State
 
 KEPT = "all metrics within acceptable thresholds"
 EXPOSURES = ("total", "exposure", "denominator")
@@ -151,8 +151,8 @@ def requests(record: Record, names: Sequence[str]) -> FloatArray:
     return np.asarray(np.max(seen, axis=0), dtype=np.float64)
 
 
-def _usable(found: QuestionRecord) -> FloatArray:
-    return np.array([reason is None for reason in found.left_out], dtype=np.float64) > 0
+def _usable(found: QuestionRecord) -> BoolArray:
+    return np.array([reason is None for reason in found.left_out], dtype=bool)
 
 
 def named(group: Group) -> Iterator[str]:
@@ -204,9 +204,7 @@ def _waiting(question: Limits, record: Record) -> str:
     )
 
 
-def _group(
-    group: Group, policy: Policy, record: Record, looks: slice
-) -> tuple[bool | None, list[Reading]]:
+def _group(group: Group, policy: Policy, record: Record, looks: slice) -> tuple[bool | None, list[Reading]]:
     outcomes: list[bool | None] = []
     readings: list[Reading] = []
     for member in group.members:
@@ -251,7 +249,7 @@ def _prefix(limit: Limit) -> str:
 
 
 def _increase(limit: Limit, label: str, value: float, baseline: float, show: words.Show) -> Reading:
-    """Hold an increase over the baseline against its limit; over a baseline of zero it is undefined unless both are zero."""
+    """Hold an increase against its limit; over a baseline of zero it is undefined unless both are zero."""
     allowed = limit.max_increase if limit.max_increase is not None else math.nan
     if math.isnan(baseline) or (baseline <= 0 and value > 0):
         why = "no baseline data" if math.isnan(baseline) else "baseline is 0, so an increase is undefined"
@@ -307,7 +305,7 @@ def _mean(values: FloatArray) -> float:
     return float(known.mean()) if known.size else math.nan
 
 
-def _quotient(series: SideSeries, top: str, bottom: str, looks: slice, usable: FloatArray) -> float:
+def _quotient(series: SideSeries, top: str, bottom: str, looks: slice, usable: BoolArray) -> float:
     above, below = series.fields[top][:, looks][:, usable], series.fields[bottom][:, looks][:, usable]
     total = float(np.nansum(below))
     return float(np.nansum(above)) / total if total > 0 else math.nan

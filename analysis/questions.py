@@ -149,7 +149,7 @@ class Question:
 
     @property
     def omega(self) -> float:
-        """Return the weight before normalising: 1, 1/2 or 0; 0 for muted questions and those that may not abort."""
+        """Return the weight before normalising: 1, 1/2 or 0; 0 where muted or not allowed to abort."""
         return 0.0 if self.muted or self.may is not May.ABORT else OMEGA[self.weight]
 
 
@@ -248,7 +248,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Limits joined by ``any`` (one broken breaks the group) or ``all`` (only all broken together do); groups nest."""
+    """Limits joined by ``any`` (one broken breaks all) or ``all`` (only all together do); groups nest."""
 
     any_of: bool
     members: tuple[Limit | Group, ...]

@@ -63,8 +63,8 @@ class Grid:
         if not self.lengthening or done <= FIRST_STRETCH:
             return self.start + self.length * done
         stretch, rest = divmod(done - FIRST_STRETCH, STRETCH)
-        units = FIRST_STRETCH + STRETCH * (2 ** (stretch + 1) - 2) + rest * 2 ** (stretch + 1)
-        return self.start + self.length * units
+        doubled: int = 2 ** (stretch + 1)
+        return self.start + self.length * (FIRST_STRETCH + STRETCH * (doubled - 2) + rest * doubled)
 
     def closed(self, at: float, lag: float) -> int:
         """Return how many looks are closed at ``at``: their end is at least ``lag`` seconds old."""
@@ -86,7 +86,8 @@ class LeftOut:
     Why a look of a question is not used.
 
     ``code`` comes from a closed set (``overlap``, ``two_workloads``, ``unseparated``, ``no_series``,
-    ``renamed``, ``nan``, ``gap``, ``partial``, ``inconsistent_counters``, ``missing``), ``text`` is one line for people.
+    ``renamed``, ``nan``, ``gap``, ``partial``, ``inconsistent_counters``, ``missing``),
+    ``text`` is one line for people.
     """
 
     code: str
@@ -132,7 +133,7 @@ class QuestionRecord:
     noise : Noise or None
         What the stable history taught; ``None`` without any.
     history : SideSeries or None
-        The looks of the stable history themselves where they are too few to be summed up (inline data, short history).
+        The looks of the stable history themselves, where they are too few to be summed up.
     notes : mapping
         What was pinned or noticed while reading: label, late samples, duplicates.
     """

@@ -1,0 +1,305 @@
+"""From the arithmetic of a question to the evidence that a person reads: state, counts, odds, forecast, reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analysis import words
+from analysis.compare.counts import CountsEvidence
+from analysis.compare.effects import counts_by_step, fault_start, largest_abort, largest_promote, shown_effect
+from analysis.forecast import Forecast, Wait, forecast
+from analysis.policy import Policy, Proportion
+from analysis.record import QuestionRecord, Record
+from analysis.report import Evidence
+from analysis.types import Effect, Json, Side, State
+
+SHOWN_RATIO = 2.0
+"""The ratio for which a report says whether the pods at hand could prove it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """
+    What the release as a whole made of a question, for its evidence.
+
+    ``guilty``: named by an abort. ``frozen``: worse at freezing odds and not proved within its limit.
+    ``omega``: its share of the abort evidence. ``final``: the last step is asked for.
+    """
+
+    guilty: bool
+    frozen: bool
+    omega: float
+    final: bool
+    deadline_left: float
+    burst: int | None = None
+
+
+def state_of(found: CountsEvidence, standing: Standing) -> State:
+    """Return the state of a question with data, the first that holds of those of the architecture."""
+    proved = float(found.promote[-1]) >= -math.log(found.question.alphas.promote)
+    if standing.guilty:
+        return State.WORSE
+    if proved and float(found.better[-1]) >= -math.log(found.question.alphas.promote):
+        return State.BETTER
+    if proved:
+        return State.NO_WORSE
+    return State.DEGRADED if standing.frozen else State.UNDECIDED
+
+
+def evidence_of(
+    question: Proportion, policy: Policy, record: Record, found: CountsEvidence, standing: Standing
+) -> Evidence:
+    """
+    Return the evidence of a question in full: counts, effect, odds, noise, forecast, advice and reason.
+
+    Parameters
+    ----------
+    question : Proportion
+    policy : Policy
+    record : Record
+        The one that was weighed.
+    found : CountsEvidence
+    standing : Standing
+
+    Returns
+    -------
+    Evidence
+    """
+    state = state_of(found, standing)
+    counts = _counts(found, record.questions[question.name])
+    shown = shown_effect(found, state)
+    ahead = _ahead(found, standing)
+    log_e = {
+        "worse": float(found.warn[-1]),
+        "tolerated": float(found.tolerated[-1]),
+        "abort": float(found.abort[-1]),
+        "promote": float(found.promote[-1]),
+        "step": float(found.step[-1]),
+        "better": float(found.better[-1]),
+    }
+    return Evidence(
+        name=question.name,
+        kind=question.kind,
+        state=state,
+        reason=words.cut(_reason(question, state, found, counts, shown, ahead, standing)),
+        weight=question.weight.value,
+        required=question.needed,
+        muted=question.muted,
+        may=question.may.value,
+        counts=counts,
+        effect=shown,
+        log_e=log_e,
+        goals={
+            "worse": -math.log(policy.alpha.freeze),
+            "tolerated": -math.log(policy.alpha.tolerated),
+            "abort": -math.log(policy.alpha.abort),
+            "promote": -math.log(policy.alpha.promote),
+            "step": -math.log(policy.alpha.step),
+            "better": -math.log(policy.alpha.promote),
+        },
+        odds=_odds(state, log_e, standing),
+        noise={
+            "phi": found.phi,
+            "pod_sd": found.pod_sd,
+            "source": found.noise_source,
+            "visible": record.questions[question.name].visible,
+            **_noise_size(record.questions[question.name]),
+        },
+        forecast=_forecast(ahead),
+        advice=tuple(_advice(found, ahead)),
+        flags=tuple(f for f in found.flags if f) + (("burst",) if standing.burst is not None else ()),
+        details=_details(found, record, standing),
+    )
+
+
+def _counts(found: CountsEvidence, raw: QuestionRecord) -> dict[str, Json]:
+    steps = counts_by_step(found)
+    result: dict[str, Json] = {}
+    for side in Side:
+        bad = sum(getattr(step, f"{side.value}_bad") for step in steps)
+        total = sum(getattr(step, f"{side.value}_total") for step in steps)
+        result[side.value] = {
+            "bad": bad,
+            "total": total,
+            "rate": bad / total if total > 0 else None,
+            "replicas": len(raw.side(side).replicas) if raw.visible else None,
+        }
+    return result
+
+
+def _noise_size(found: QuestionRecord) -> dict[str, Json]:
+    return {
+        "looks": found.noise.looks if found.noise is not None else 0,
+        "replicas": found.noise.replicas if found.noise is not None else len(found.baseline.replicas),
+    }
+
+
+def _ahead(found: CountsEvidence, standing: Standing) -> Forecast | None:
+    rate = found.requests_per_second
+    share = observed_share(found)
+    if rate is None or rate <= 0 or share is None or not 0 < share < 1:
+        return None
+    return forecast(
+        found,
+        weight=share,
+        requests_per_second=rate,
+        final=standing.final,
+        omega=standing.omega,
+        seconds_left=standing.deadline_left,
+    )
+
+
+def observed_share(found: CountsEvidence) -> float | None:
+    """Return the canary's share of the requests since the last weight step, or None before any traffic."""
+    steps = counts_by_step(found)
+    if not steps:
+        return None
+    both = steps[-1].canary_total + steps[-1].baseline_total
+    return steps[-1].canary_total / both if both > 0 else None
+
+
+def _forecast(ahead: Forecast | None) -> dict[str, Json] | None:
+    if ahead is None:
+        return None
+    return {
+        "at_weight": ahead.weight,
+        "promote": _wait(ahead.promote),
+        "abort": _wait(ahead.abort),
+        "faster": None if ahead.faster is None else {"weight": ahead.faster.weight, "seconds": ahead.faster.seconds},
+        "worst_cost": ahead.worst_cost,
+    }
+
+
+def _wait(wait: Wait) -> dict[str, Json]:
+    return {
+        "canary_requests": wait.canary_requests,
+        "seconds": wait.seconds,
+        "sure_requests": wait.sure_requests,
+        "sure_seconds": wait.sure_seconds,
+        "reason": wait.reason,
+    }
+
+
+def _advice(found: CountsEvidence, ahead: Forecast | None) -> list[str]:
+    lines: list[str] = []
+    if found.first_look is None:
+        return lines
+    if largest_abort(found, SHOWN_RATIO) < -math.log(found.question.alphas.abort):
+        lines.append("these pods cannot prove a doubling however long they serve: more replicas, not more time")
+    if largest_promote(found) < -math.log(found.question.alphas.promote):
+        lines.append(
+            "these pods cannot prove harmlessness however long they serve: more canary replicas or a wider tolerance"
+        )
+    if ahead is None:
+        return lines
+    if ahead.faster is not None:
+        lines.append(
+            f"{words.share(ahead.faster.weight)} of traffic would decide in {words.duration(ahead.faster.seconds)}"
+        )
+    if ahead.insufficient is not None:
+        few = ahead.insufficient
+        lines.append(
+            "insufficient_traffic: no weight decides before the deadline; decidable would be a slack of "
+            f"{words.points(few.slack).lstrip('+')} or a harm budget of {words.count(few.budget)}"
+        )
+    return lines
+
+
+def _odds(state: State, log_e: Mapping[str, float], standing: Standing) -> str:
+    if state in (State.WORSE, State.DEGRADED):
+        return f"{words.odds(log_e['worse'])} for 'worse than stable'"
+    if state in (State.NO_WORSE, State.BETTER):
+        return f"{words.odds(log_e['promote'])} for 'no worse than tolerated'"
+    if log_e["worse"] > max(log_e["step"], log_e["promote"], 0.0):
+        return f"{words.odds(log_e['worse'])} for 'worse than stable'"
+    goal = "promote" if standing.final and log_e["promote"] < log_e["step"] else "step"
+    said = "'no worse than tolerated'" if goal == "promote" else "'the step costs no more than its budget'"
+    return f"{words.odds(log_e[goal])} for {said}"
+
+
+def _details(found: CountsEvidence, record: Record, standing: Standing) -> dict[str, Json]:
+    began = fault_start(found)
+    steps = [
+        {
+            "start": float(record.ends[step.first] - record.lengths[step.first]),
+            "baseline": {"bad": step.baseline_bad, "total": step.baseline_total},
+            "canary": {"bad": step.canary_bad, "total": step.canary_total},
+        }
+        for step in counts_by_step(found)
+    ]
+    return {
+        "steps": steps,
+        "fault_start": None if began is None else float(record.ends[began] - record.lengths[began]),
+        "burst_look": None if standing.burst is None else float(record.ends[standing.burst]),
+        "slack_final": found.slack_final,
+        "slack_step": found.slack_step,
+        "requests_per_second": found.requests_per_second,
+        "bad_share": found.bad_share,
+        "share_of_abort": standing.omega,
+        "empty_looks": found.empty_looks,
+        "reachable": {
+            "abort_at_2x": largest_abort(found, SHOWN_RATIO) if found.first_look is not None else None,
+            "promote": largest_promote(found) if found.first_look is not None else None,
+        },
+    }
+
+
+def compared(label: str, counts: Mapping[str, Json], shown: Effect | None) -> str:
+    """Return ``error rate 1.3 % vs 1.0 % (+0.3 pp, 0.98x to 1.7x)``."""
+    canary, baseline = counts["canary"]["rate"], counts["baseline"]["rate"]
+    if canary is None or baseline is None:
+        return f"{label}: too few requests"
+    size = words.points(canary - baseline)
+    if shown is not None:
+        size += f", {words.bounds(shown.low, shown.high)}"
+    return f"{label} {words.percent(canary)} vs {words.percent(baseline)} ({size})"
+
+
+def _reason(
+    question: Proportion,
+    state: State,
+    found: CountsEvidence,
+    counts: Mapping[str, Json],
+    shown: Effect | None,
+    ahead: Forecast | None,
+    standing: Standing,
+) -> str:
+    head = compared(question.name.replace("-", " "), counts, shown)
+    odds = words.odds(float(found.warn[-1]))
+    if state is State.WORSE:
+        return f"{head}: statistical test says worse than stable, odds {odds}"
+    if state is State.DEGRADED:
+        return f"{head}: statistical test says worse than stable, odds {odds}; size still open, frozen"
+    limit = f"{words.ratio(question.tolerance.ratio)}"
+    if state in (State.NO_WORSE, State.BETTER):
+        said = "better than stable" if state is State.BETTER else f"no worse than {limit}"
+        return f"{head}: {said}, odds {words.odds(float(found.promote[-1]))}"
+    return f"{head}: {_missing(found, standing, limit)}{_soon(ahead)}"
+
+
+def _missing(found: CountsEvidence, standing: Standing, limit: str) -> str:
+    warn = float(found.warn[-1])
+    if warn >= math.log(3) and warn > float(found.step[-1]):
+        needed = words.odds(-math.log(found.question.alphas.freeze))
+        return f"statistical test leans to worse than stable, odds {words.odds(warn)} of {needed} needed"
+    if not standing.final:
+        if float(found.step[-1]) >= -math.log(found.question.alphas.step):
+            return f"the step is proved affordable, odds {words.odds(float(found.step[-1]))}"
+        return f"step not yet proved affordable, odds {words.odds(float(found.step[-1]))}"
+    return f"not yet proved within {limit}, odds {words.odds(float(found.promote[-1]))}"
+
+
+def _soon(ahead: Forecast | None) -> str:
+    if ahead is None:
+        return ""
+    if not ahead.promote.possible:
+        return f"; {ahead.promote.reason}"
+    if ahead.promote.canary_requests <= 0:
+        return ""
+    requests = words.about(ahead.promote.canary_requests)
+    return (
+        f"; about {requests} more canary requests, {words.duration(ahead.promote.seconds)}"
+        f" at {words.share(ahead.weight)}"
+    )

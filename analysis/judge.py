@@ -1,0 +1,338 @@
+"""
+The only file that turns numbers into a verdict: promote, hold or abort, each earned.
+
+*Abort*: worse than stable, proved over unlimited looks, and beyond the tolerance; or a limit that was broken.
+*Promote*: what the step could cost is bounded by the harm budget; for the last step, no worse than tolerated.
+*Hold*: everything else, with a reason. Silence and faults never promote and never abort.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from analysis import limits, words
+from analysis.compare.counts import CountsEvidence
+from analysis.policy import Limits, Policy, Proportion
+from analysis.record import Record
+from analysis.report import Evidence, Report
+from analysis.types import Json, May, NoData, Stage, State, Verdict, Window
+from analysis.weighing import Demand, Harm, answered, demanded, harm_of, weigh
+
+SILENT = frozenset({State.NO_DATA, State.INCOMPARABLE, State.STALE})
+PROVED = frozenset({State.NO_WORSE, State.BETTER})
+UNSOUND = {"no_baseline": "no baseline traffic any more: nothing is left to compare the canary with"}
+FEWEST_STEP_LOOKS = 2
+
+
+def judge(
+    policy: Policy,
+    record: Record,
+    at: float,
+    *,
+    stage: Stage | None = None,
+    next_weight: float | None = None,
+) -> Report:
+    """
+    Return the verdict on a release, as a function of its record.
+
+    Parameters
+    ----------
+    policy : Policy
+    record : Record
+        Closed looks; those that end after ``at`` are not used.
+    at : float
+        Unix seconds: the time the verdict is given for.
+    stage : Stage, optional
+        What is asked for; unnamed, the next weight decides (1 is the last step).
+    next_weight : float, optional
+        Share of traffic after the next step, in (0, 1]; unnamed, the policy's steps or
+        ``min(1, max(2w, w + 0.2))`` of the observed share say it.
+
+    Returns
+    -------
+    Report
+
+    Notes
+    -----
+    Rules in the order in which they win: an abort that was ever proved stays; a required question that is
+    worse at freezing odds, silent or incomparable holds; a step needs the proof that it costs no more than the
+    harm budget; the last step also needs the proof of harmlessness. Error control: at most ``alpha.abort`` of
+    releases that are not worse are aborted, over any number of looks and questions.
+
+    Examples
+    --------
+    ``tests/analysis/test_judge.py`` holds one release for each line of these rules.
+    """
+    seen = record.until(at)
+    weighed = weigh(policy, seen, next_weight if stage is not Stage.FINAL else 1.0)
+    demand = demanded(policy, weighed, stage, next_weight)
+    if demand.next_weight is not None and demand.next_weight != next_weight and stage is not Stage.FINAL:
+        weighed = weigh(policy, seen, demand.next_weight)
+    harm = harm_of(policy, seen, weighed)
+    evidence = tuple(answered(q, policy, seen, weighed, demand, harm) for q in policy.questions)
+    verdict, reason = _decide(policy, seen, evidence, demand, harm, weighed)
+    window = Window(
+        start=seen.grid.start,
+        end=float(seen.ends[-1]) if len(seen.ends) else seen.grid.start,
+        looks=len(seen.ends),
+    )
+    return Report(
+        verdict=verdict,
+        reason=words.cut(reason),
+        stage=demand.stage,
+        window=window,
+        evidence=evidence,
+        score=_score(verdict, evidence, demand),
+        forecast=_forecast(verdict, evidence, demand),
+        left_out=tuple(_left_out(seen)),
+        flags=tuple(sorted({flag for e in evidence for flag in e.flags})),
+        weight=demand.observed,
+        next_weight=demand.next_weight,
+    )
+
+
+def overridden(word: str, reason: str, stage: Stage, at: float) -> Report:
+    """Return the report of a human's word, ``promote``, ``hold`` or ``abort``: nothing is weighed."""
+    return _plain(Verdict(word), reason, stage, at)
+
+
+def cannot_judge(reason: str, stage: Stage, at: float) -> Report:
+    """Return a hold because there is nothing to weigh, or because something of ours is broken."""
+    return _plain(Verdict.HOLD, reason, stage, at)
+
+
+def admitted(refusal: str, at: float) -> Report:
+    """Return the answer before any traffic: promote, or hold with the reason that speaks against beginning at all."""
+    verdict = Verdict.HOLD if refusal else Verdict.PROMOTE
+    return _plain(verdict, refusal or "nothing speaks against beginning", Stage.PRE, at)
+
+
+def _plain(verdict: Verdict, reason: str, stage: Stage, at: float) -> Report:
+    window = Window(start=at, end=at, looks=0)
+    return Report(verdict=verdict, reason=words.cut(reason), stage=stage, window=window, evidence=())
+
+
+# deciding
+
+
+def _decide(
+    policy: Policy,
+    record: Record,
+    evidence: Sequence[Evidence],
+    demand: Demand,
+    harm: Harm,
+    weighed: Mapping[str, CountsEvidence],
+) -> tuple[Verdict, str]:
+    """Return the first rule that holds: abort, hold, promote, deadline, hold."""
+    counted = [e for e in evidence if not e.muted and e.may != May.REPORT.value]
+    culprit = proved_harm(policy, record, counted, harm)
+    if culprit:
+        return Verdict.ABORT, culprit
+    if demand.stage is Stage.PRE:
+        return Verdict.PROMOTE, "before traffic: no limit is broken and nothing is compared yet"
+    obstacle = standing_obstacle(policy, counted)
+    missing = "" if obstacle else missing_proof(policy, record, counted, demand, weighed)
+    if not obstacle and not missing:
+        return Verdict.PROMOTE, _praise(counted, demand)
+    if _overdue(policy, record) and not any(_holds_silent(policy, e) for e in counted):
+        late = f"undecided for {words.duration(policy.deadline.after)}: "
+        if policy.deadline.then == "abort":
+            return Verdict.ABORT, late + (obstacle or missing)
+        if not obstacle and _bounded(policy, counted):
+            return Verdict.PROMOTE, late + f"every upper bound lies below {words.ratio(policy.deadline.limit or 0)}"
+    return Verdict.HOLD, obstacle or missing
+
+
+def proved_harm(policy: Policy, record: Record, counted: Sequence[Evidence], harm: Harm) -> str:
+    """Return why the release is aborted, or an empty string: proof, a broken limit, or silence where it must not be."""
+    if harm.proved:
+        worst = next(e for e in counted if e.name == harm.guilty[0])
+        if harm.unresolved and (harm.abort is None or harm.abort.look is None):
+            limit = words.duration(policy.freeze_limit)
+            return f"{worst.reason}; unresolved for {limit}"
+        return worst.reason
+    for found in counted:
+        if found.state is State.OVER_LIMIT and found.may == May.ABORT.value:
+            return found.reason
+    served = float(record.ends[-1] - record.grid.start) if len(record.ends) else 0.0
+    for found in counted:
+        silent = found.state in (State.NO_DATA, State.STALE)
+        if silent and _no_data(policy, found) is NoData.ABORT and served >= policy.freeze_limit:
+            return f"{found.reason}; its policy aborts on silence"
+    return ""
+
+
+def _no_data(policy: Policy, found: Evidence) -> NoData:
+    return policy.question(found.name).no_data
+
+
+def _holds_silent(policy: Policy, found: Evidence) -> bool:
+    """Return whether this question's silence holds the release."""
+    ignored = _no_data(policy, found) is NoData.IGNORE and found.state in (State.NO_DATA, State.STALE)
+    needed = found.required or found.kind == Limits.kind
+    return needed and found.state in SILENT and not ignored
+
+
+def standing_obstacle(policy: Policy, counted: Sequence[Evidence]) -> str:
+    """Return why nothing may be promoted, whatever else was proved: a freeze, silence, a limit."""
+    order = [State.DEGRADED, State.OVER_LIMIT, State.INCOMPARABLE, State.NO_DATA, State.STALE]
+    for state in order:
+        for found in counted:
+            if found.state is not state:
+                continue
+            if state is State.DEGRADED and found.required:
+                return found.reason
+            if state is State.OVER_LIMIT or _holds_silent(policy, found):
+                return found.reason
+    for found in counted:
+        for flag, text in UNSOUND.items():
+            if flag in found.flags and found.required:
+                return text
+    return ""
+
+
+def missing_proof(
+    policy: Policy,
+    record: Record,
+    counted: Sequence[Evidence],
+    demand: Demand,
+    weighed: Mapping[str, CountsEvidence],
+) -> str:
+    """Return what a promotion still lacks, an empty string if nothing."""
+    held = [e for e in counted if e.kind == Limits.kind and e.state is State.UNDECIDED]
+    if held:
+        return held[0].reason
+    needed = [e for e in counted if e.required and e.kind != Limits.kind and not _excused(policy, e)]
+    limited = [e for e in counted if e.kind == Limits.kind]
+    if not needed and not limited:
+        return "no question of this policy is required, so nothing can be proved"
+    open_ones = [e for e in needed if not _met(e, policy, demand)]
+    if open_ones:
+        return min(open_ones, key=_progress(demand)).reason
+    few = _too_few(policy, record)
+    return few or _too_young(policy, record, weighed)
+
+
+def _excused(policy: Policy, found: Evidence) -> bool:
+    return found.state in SILENT and not _holds_silent(policy, found)
+
+
+def _met(found: Evidence, policy: Policy, demand: Demand) -> bool:
+    """Return whether a required question gave the proof that this stage asks for."""
+    if found.kind != Proportion.kind:
+        return False
+    step = (found.log_e.get("step") or -math.inf) >= -math.log(policy.alpha.step)
+    if demand.stage in (Stage.FINAL, Stage.POST):
+        return step and found.state in PROVED
+    return step
+
+
+def _progress(demand: Demand) -> Callable[[Evidence], float]:
+    return lambda found: _share_of_goal(found, demand)
+
+
+def _share_of_goal(found: Evidence, demand: Demand) -> float:
+    """Return how much of the proof that this stage asks for is there, in [0, 1]."""
+    if not found.log_e:
+        return 0.0
+    names = ("step", "promote") if demand.stage in (Stage.FINAL, Stage.POST) else ("step",)
+    parts = [(found.log_e.get(name) or 0.0) / found.goals[name] for name in names]
+    return max(0.0, min(1.0, *parts))
+
+
+def _too_few(policy: Policy, record: Record) -> str:
+    if policy.min_requests <= 0:
+        return ""
+    seen = limits.requests(record, [q.name for q in policy.questions])
+    total = float(np.nansum(seen))
+    if np.isnan(seen).all() or total >= policy.min_requests:
+        return ""
+    return f"{words.count(total)} of at least {words.count(policy.min_requests)} canary requests seen"
+
+
+def _too_young(policy: Policy, record: Record, weighed: Mapping[str, CountsEvidence]) -> str:
+    """Return why the running step is too young, an empty string if it is not."""
+    if policy.min_step <= 0:
+        return ""
+    first = max((found.step_start for found in weighed.values() if found.first_look is not None), default=0)
+    if not len(record.ends):
+        return "no look is closed yet"
+    began = float(record.ends[first] - record.lengths[first])
+    lasted = float(record.ends[-1]) - began
+    if lasted >= policy.min_step and len(record.ends) - first >= FEWEST_STEP_LOOKS:
+        return ""
+    return f"proved, but this step has lasted {words.duration(lasted)} of at least {words.duration(policy.min_step)}"
+
+
+def _overdue(policy: Policy, record: Record) -> bool:
+    return bool(len(record.ends)) and float(record.ends[-1]) - record.grid.start >= policy.deadline.after
+
+
+def _bounded(policy: Policy, counted: Sequence[Evidence]) -> bool:
+    """Return whether a deadline's ``promote_if`` holds: every required upper bound lies below its limit."""
+    limit = policy.deadline.limit
+    if policy.deadline.then != "promote_if" or limit is None:
+        return False
+    needed = [e for e in counted if e.required and e.kind != Limits.kind]
+    return bool(needed) and all(e.effect is not None and e.effect.high < limit for e in needed)
+
+
+def _praise(counted: Sequence[Evidence], demand: Demand) -> str:
+    """Return why a release is promoted: the weakest proof, or the limits if they are all there is."""
+    proofs = [e for e in counted if e.required and e.kind != Limits.kind]
+    if not proofs:
+        return limits.KEPT if any(e.kind == Limits.kind for e in counted) else "nothing speaks against it"
+    return min(proofs, key=_progress(demand)).reason
+
+
+def _score(verdict: Verdict, evidence: Sequence[Evidence], demand: Demand) -> float:
+    if verdict is Verdict.ABORT:
+        return 0.0
+    needed = [e for e in evidence if e.required and not e.muted]
+    if not needed:
+        kept = [e for e in evidence if e.kind == Limits.kind and not e.muted]
+        return 100.0 if kept and all(e.state is State.WITHIN_LIMIT for e in kept) else 0.0
+    return 100 * min(
+        float(e.state is State.WITHIN_LIMIT) if e.kind == Limits.kind else _share_of_goal(e, demand) for e in needed
+    )
+
+
+def _forecast(verdict: Verdict, evidence: Sequence[Evidence], demand: Demand) -> dict[str, Json] | None:
+    """Return the forecast of the slowest required question, in the short form that callers read."""
+    if verdict is not Verdict.HOLD:
+        return None
+    slowest: Mapping[str, Json] | None = None
+    for found in evidence:
+        if found.muted or not found.required or found.forecast is None:
+            continue
+        if slowest is None or found.forecast["promote"]["seconds"] > slowest["promote"]["seconds"]:
+            slowest = found.forecast
+    if slowest is None:
+        return None
+    wait = slowest["promote"]
+    possible = math.isfinite(wait["seconds"])
+    return {
+        "canary_requests": math.ceil(wait["canary_requests"]) if possible else None,
+        "seconds": math.ceil(wait["seconds"]) if possible else None,
+        "at_weight": slowest["at_weight"],
+        "faster": slowest["faster"],
+    }
+
+
+def _left_out(record: Record) -> list[dict[str, Json]]:
+    """Return what was not used and why, one entry per question and cause, with how many looks and the last of them."""
+    found: dict[tuple[str, str], dict[str, Json]] = {}
+    for name, question in record.questions.items():
+        for look, reason in enumerate(question.left_out):
+            if reason is None:
+                continue
+            entry = found.setdefault(
+                (name, reason.code),
+                {"question": name, "code": reason.code, "text": reason.text, "looks": 0, "last": 0.0},
+            )
+            entry["looks"] += 1
+            entry["text"], entry["last"] = reason.text, float(record.ends[look])
+    return list(found.values())
