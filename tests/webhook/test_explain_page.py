@@ -60,8 +60,19 @@ class Reader(HTMLParser):
 
 
 def attempt(name: str) -> dict:
+    """Return the document of the attempt that a report is about, as the store keeps it."""
     report = document(name)
-    return {**report["release"], "policy": report["policy"], "history": report["detail"]["history"]}
+    detail = report["detail"]
+    return {
+        **report["release"],
+        "stable_revision": detail["stable_revision"],
+        "annotation": detail["annotation"] or "",
+        "policies": {report["policy"].split("@")[0]: {}},
+        "started_at": 1795428000.0,
+        "ended_at": None,
+        "history": detail["history"],
+        "closing": detail.get("closing"),
+    }
 
 
 def pages() -> dict[str, str]:
@@ -135,6 +146,7 @@ def test_links_carry_the_path_of_the_service():
         pytest.param("left_out", "1.4x (at least 0.9x)", id="an endless bound"),
         pytest.param("override", "would abort; mode shadow answers promote", id="mode"),
         pytest.param("override", "WOULD ABORT (answers PROMOTE)", id="both verdicts"),
+        pytest.param("closed", "promoted at 2026-11-23 10:08:17Z after 8 min", id="closed"),
         pytest.param("degraded", "No question could be asked.", id="no evidence"),
     ],
 )
@@ -149,6 +161,25 @@ def test_a_release_lists_its_verdicts():
     read = Reader(page.release(attempt("abort"), reports))
     assert f"/v1/reports/{reports[0]['id']}" in read.all("href")
     assert "would abort (answers promote)" in read.text
+
+
+def test_a_release_tells_what_it_is():
+    """The page of a release names its revision, what it is compared with, its policy, start and end."""
+    read = Reader(page.release(attempt("closed"), []))
+    for words in (
+        "6c54bd4f4b",
+        "5d9c7f66d8",
+        "checkout",
+        "2026-11-23 10:00:00Z",
+        "promoted at",
+        "No verdict has been kept.",
+    ):
+        assert words in read.text
+
+
+def test_data_without_a_release_has_no_link_to_one():
+    """A report on inline data that names no release leads to none."""
+    assert not [link for link in Reader(PAGES["report inline"]).all("href") if "/v1/releases/" in link]
 
 
 @given(damaged())

@@ -61,6 +61,11 @@ def test_the_first_line_is_the_verdict_and_its_reason(name, start):
         ),
         pytest.param("override", "HISTORY (newest 10 of 13)", id="history"),
         pytest.param("degraded", "source degraded:", id="flags"),
+        pytest.param("inline", "!!  would promote; a fault of ours (store_down) answers hold", id="a fault of ours"),
+        pytest.param("closed", "closed    promoted at 2026-11-23 10:08:17Z after 8 min", id="the end of an attempt"),
+        pytest.param("closed", "2026-11-23 09:59:58Z         opened    first asked", id="times of the store"),
+        pytest.param("hold", "to abort: will not be proved; estimate 1.3x against 1.5x", id="a wait without end"),
+        pytest.param("hold", "at most 180 : 1 that a doubled rate is", id="what these pods cannot prove"),
     ],
 )
 def test_a_report_tells(name, words):

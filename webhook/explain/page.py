@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis import words as numbers
 from analysis.types import Json
-from webhook.explain import bar, words
+from webhook.explain import bar, questions, words
 from webhook.explain.reading import Document, amount, code, line, lines, part, parts, when
 
 STYLE: Final = files("webhook").joinpath("pages", "style.css").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(words=words, bar=bar, numbers=numbers, style=STYLE, signs=SIGNS)
+    made.globals.update(words=words, questions=questions, bar=bar, numbers=numbers, style=STYLE, signs=SIGNS)
     made.filters.update(tone=_tone, line=line, code=code, lines=lines, parts=parts, part=part, when=when, amount=amount)
     return made
 
@@ -106,7 +106,7 @@ def release(attempt: Document, reports: Sequence[Mapping[str, Json]], base: str 
     Parameters
     ----------
     attempt : mapping
-        Its document: ``cluster namespace name revision attempt phase history policy``.
+        Its document, as stored: ``cluster namespace name revision attempt phase history`` and more.
     reports : sequence of mapping
         Report documents, newest first.
     base : str, default ""
@@ -114,8 +114,24 @@ def release(attempt: Document, reports: Sequence[Mapping[str, Json]], base: str 
     """
     rows = [(report, f"{base}/v1/reports/{_segment(report.get('id'))}") for report in reports]
     return _PAGES.get_template("release.html").render(
-        attempt=attempt, rows=rows, base=base, links=_links(attempt, base)
+        attempt=attempt, rows=rows, base=base, links=_links(attempt, base), facts=_facts(attempt)
     )
+
+
+def _facts(attempt: Document) -> list[tuple[str, str]]:
+    """Return label and text of what identifies an attempt; a text may be empty."""
+    pinned = part(attempt, "policies")
+    return [
+        ("cluster", line(attempt.get("cluster"))),
+        ("revision", line(attempt.get("revision"))),
+        ("against", line(attempt.get("stable_revision"))),
+        ("attempt", line(attempt.get("attempt"))),
+        ("change", line(attempt.get("annotation"))),
+        ("policy", ", ".join(line(name) for name in pinned)),
+        ("started", when(attempt.get("started_at"))),
+        ("ended", when(attempt.get("ended_at"))),
+        ("closed", words.closing(attempt)),
+    ]
 
 
 def _segment(value: Json) -> str:
@@ -124,7 +140,9 @@ def _segment(value: Json) -> str:
 
 
 def _links(who: Document, base: str) -> dict[str, str]:
-    """Return the addresses of a release by name and of its revision."""
+    """Return the addresses of a release and of its revision; none where it has no name."""
+    if not line(who.get("name")):
+        return {}
     named = f"{base}/v1/releases/{_segment(who.get('namespace'))}/{_segment(who.get('name'))}"
     return {"name": named, "revision": f"{named}/{_segment(who.get('revision'))}"}
 

@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from webhook.explain import words
+from webhook.explain import questions, words
 from webhook.explain.reading import Document, code, line, lines, part, parts, when
 
 COLUMNS = 100
@@ -49,7 +49,7 @@ def render(report: Document) -> str:
 
 
 def _top(report: Document) -> Iterator[str]:
-    yield from _wrapped(words.headline(report), line(report.get("reason")), gap="  ")
+    yield from _wrapped(words.headline(report), words.reason(report), gap="  ")
     if warning := words.mode(report):
         yield ""
         yield from _wrapped("!!", warning, gap="  ")
@@ -61,8 +61,9 @@ def _top(report: Document) -> Iterator[str]:
         ("policy", ", ".join(filter(None, (line(report.get("policy")), _mode(report))))),
         ("window", words.window(report)),
         ("traffic", words.traffic(report)),
-        ("forecast", words.forecast(part(report, "forecast"))),
+        ("forecast", questions.forecast(part(report, "forecast"))),
         ("override", words.override(report)),
+        ("closed", words.closing(report)),
         ("asked", when(part(report, "detail").get("asked_at"))),
         ("took", words.timing(report)),
         ("report", " ".join(filter(None, (line(report.get("id")), url)))),
@@ -83,7 +84,7 @@ def _questions(report: Document) -> Iterator[str]:
         # A degraded report has no evidence, but may still name the questions it could not ask.
         asked = part(report, "questions")
         yield from _listed(
-            "QUESTIONS", [f"{line(name)}: {words.state({'state': state})}" for name, state in asked.items()]
+            "QUESTIONS", [f"{line(name)}: {questions.state({'state': state})}" for name, state in asked.items()]
         )
         return
     yield from ("", "QUESTIONS")
@@ -91,10 +92,10 @@ def _questions(report: Document) -> Iterator[str]:
     for item in evidence:
         cells = (
             line(item.get("name")) or "unnamed",
-            words.state(item),
-            words.counts(item, "baseline", short=True) or "–",
-            words.counts(item, "canary", short=True) or "–",
-            words.effect(item) or "–",
+            questions.state(item),
+            questions.counts(item, "baseline", short=True) or "–",
+            questions.counts(item, "canary", short=True) or "–",
+            questions.effect(item) or "–",
         )
         yield from _row(cells, QUESTION_WIDTHS)
 
@@ -103,12 +104,12 @@ def _evidence(report: Document) -> Iterator[str]:
     for item in parts(part(report, "detail").get("evidence")):
         yield ""
         yield from _wrapped(
-            f"{line(item.get('name')) or 'unnamed'}:", line(item.get("reason")) or words.state(item), gap=" "
+            f"{line(item.get('name')) or 'unnamed'}:", line(item.get("reason")) or questions.state(item), gap=" "
         )
         for label, text in _facts(item):
             if text:
                 yield from _wrapped(f"  {label.ljust(LABEL)}", text)
-        proofs = list(words.proofs(item))
+        proofs = list(questions.proofs(item))
         if proofs:
             yield from _row(("odds", "in favour of", "evidence", "opens"), PROOF_WIDTHS)
         for proof in proofs:
@@ -118,20 +119,20 @@ def _evidence(report: Document) -> Iterator[str]:
 
 def _facts(item: Document) -> Iterator[tuple[str, str]]:
     """Yield label and text of what is no table about one question; a text may be empty."""
-    yield "question", words.standing(item)
-    yield from ((side, words.counts(item, side)) for side in ("baseline", "canary"))
-    yield "effect", ", ".join(filter(None, (words.effect(item), words.level(item))))
+    yield "question", questions.standing(item)
+    yield from ((side, questions.counts(item, side)) for side in ("baseline", "canary"))
+    yield "effect", ", ".join(filter(None, (questions.effect(item), questions.level(item))))
     yield "evidence", line(item.get("odds"))
-    yield "noise", words.noise(item)
+    yield "noise", questions.noise(item)
     for limit in parts(item.get("limits")):
         yield (
             "limit",
-            ": ".join(filter(None, (words.state(limit) if limit.get("state") else "", line(limit.get("text"))))),
+            ": ".join(filter(None, (questions.state(limit) if limit.get("state") else "", line(limit.get("text"))))),
         )
-    yield from (("forecast", text) for text in words.forecasts(item))
+    yield from (("forecast", text) for text in questions.forecasts(item))
     yield from (("advice", text) for text in lines(item.get("advice")))
     yield from (("note", words.flag(text)) for text in lines(item.get("flags")))
-    yield from (("detail", text) for text in words.details(item))
+    yield from (("detail", text) for text in questions.details(item))
 
 
 def _history(report: Document) -> Iterator[str]:
