@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -62,6 +62,19 @@ class Side:
         for array in self.fields.values():
             silent &= np.isnan(array.reshape(array.shape[0], self.looks, -1)).all(axis=(0, 2))
         return silent
+
+    def as_one(self) -> Side:
+        """Return the side as one replica without a name: counts are summed, levels averaged, over what is known."""
+        if len(self.replicas) < 2:
+            return replace(self, replicas=("",) if self.replicas else (), visible=False)
+        fields: dict[str, FloatArray] = {}
+        for field, array in self.fields.items():
+            known = ~np.isnan(array)
+            summed = np.where(known, array, 0.0).sum(axis=0, keepdims=True)
+            many = known.sum(axis=0, keepdims=True)
+            level = field == "values" or PERCENTILE.fullmatch(field) is not None
+            fields[field] = np.where(many > 0, summed / np.maximum(many, 1) if level else summed, math.nan)
+        return replace(self, replicas=("",), fields=fields, visible=False)
 
 
 def read_side(value: Json, place: str, kind: str, edges: Sequence[float]) -> Side:

@@ -298,24 +298,27 @@ def _bounded(asked: Mapping[str, _Asked], looks: int) -> None:
 
 
 def _question(asked: _Asked, looks: int) -> QuestionRecord:
+    visible = all(side.visible for side in asked.sides())
     return QuestionRecord(
-        baseline=_series(asked.baseline, looks),
-        canary=_series(asked.canary, looks),
+        baseline=_series(asked.baseline, looks, visible),
+        canary=_series(asked.canary, looks, visible),
         left_out=_left_out(asked, looks),
-        visible=asked.baseline.visible and asked.canary.visible,
+        visible=visible,
         edges=asked.edges,
-        history=None if asked.history is None else _series(asked.history, asked.history.looks),
+        history=None if asked.history is None else _series(asked.history, asked.history.looks, visible),
         notes=asked.notes,
     )
 
 
-def _series(side: Side, looks: int) -> SideSeries:
+def _series(side: Side, looks: int, visible: bool) -> SideSeries:
+    """Return a side with ``looks`` looks; where a side's replicas are hidden, those of the others are put together."""
+    merged = side if visible else side.as_one()
     fields: dict[str, FloatArray] = {}
-    for name, array in side.fields.items():
+    for name, array in merged.fields.items():
         padding = [(0, 0), (0, looks - array.shape[1])] + [(0, 0)] * (array.ndim - 2)
         fields[name] = np.pad(array, padding, constant_values=math.nan)
         fields[name].flags.writeable = False
-    return SideSeries(replicas=side.replicas, fields=fields)
+    return SideSeries(replicas=merged.replicas, fields=fields)
 
 
 def _left_out(asked: _Asked, looks: int) -> tuple[LeftOut | None, ...]:
