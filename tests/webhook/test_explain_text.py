@@ -44,7 +44,7 @@ def test_the_first_line_is_the_verdict_and_its_reason(name, start):
     ("name", "words"),
     [
         pytest.param(
-            "hold", "57/5,700 = 1.0 %  13/1,000 = 1.3 % 1.3x (0.98x to 1.7x)", id="counts on both sides, effect"
+            "hold", "57/5,700 = 1.0 %     13/1,000 = 1.3 %    1.3x (0.98x to 1.7x)", id="counts on both sides, effect"
         ),
         pytest.param("hold", "worse than stable            log e 2.1 of 4.6   freeze at 100 : 1", id="evidence"),
         pytest.param("hold", "about 2,100 more canary requests, 4 min at 10 %; 95 s at 25 %", id="forecast"),

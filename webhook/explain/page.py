@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis import words as numbers
 from analysis.types import Json
 from webhook.explain import bar, questions, words
 from webhook.explain.reading import Document, amount, code, line, lines, part, parts, when
@@ -51,7 +50,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(words=words, questions=questions, bar=bar, numbers=numbers, style=STYLE, signs=SIGNS)
+    made.globals.update(words=words, questions=questions, bar=bar, style=STYLE, signs=SIGNS)
     made.filters.update(tone=_tone, line=line, code=code, lines=lines, parts=parts, part=part, when=when, amount=amount)
     return made
 

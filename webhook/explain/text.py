@@ -13,9 +13,11 @@ COLUMNS = 100
 LABEL = 10
 WORDS = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s])+""")
 """Words of a query: a quoted string belongs to its word, blanks and all."""
+UNIT = re.compile(r"(?<=[\d,]) (?=(?:%|pp|ms|s|min|h|days|: \d|replicas?|looks?)(?!\w))|(?<=:) (?=\d)")
+"""The blank between a number and its unit, at which no line is broken."""
 HISTORY = 10
 """How many of the newest events of a release are told."""
-QUESTION_WIDTHS = (17, 21, 18, 17, 23)
+QUESTION_WIDTHS = (14, 21, 21, 20, 22)
 PROOF_WIDTHS = (20, 29, 19, 30)
 EVENT_WIDTHS = (22, 7, 10, 59)
 
@@ -178,17 +180,20 @@ def _wrapped(label: str, text: str, gap: str = "") -> list[str]:
     """Return ``label`` and ``text``, following lines under the text (under a long label, near the edge)."""
     beside = len(label) + len(gap)
     margin = " " * (beside if beside <= 14 else 6)
-    whole = f"{label}{gap}{text}"
-    # Runs of blanks would be kept by textwrap at a line's start only, so they are safe inside the label.
-    return textwrap.wrap(whole, COLUMNS, subsequent_indent=margin, drop_whitespace=True, break_on_hyphens=False) or [""]
+    return _folded(f"{label}{gap}{text}", COLUMNS, margin)
+
+
+def _folded(text: str, width: int, margin: str = "") -> list[str]:
+    """Return ``text`` on lines of at most ``width`` columns, numbers beside their units; never no line at all."""
+    rows = textwrap.wrap(UNIT.sub("\N{NO-BREAK SPACE}", text), width, subsequent_indent=margin, break_on_hyphens=False)
+    return [row.replace("\N{NO-BREAK SPACE}", " ") for row in rows] or [""]
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
     """Yield the lines of one row of a table: each cell is wrapped inside its own column."""
-    columns = [
-        textwrap.wrap(cell, width - 1, break_on_hyphens=False) or [""]
-        for cell, width in zip(cells, widths, strict=True)
-    ]
+    # Between two columns stands a blank; the last one needs none.
+    room = [width - 1 for width in widths[:-1]] + [widths[-1]]
+    columns = [_folded(cell, width) for cell, width in zip(cells, room, strict=True)]
     for number in range(max(len(column) for column in columns)):
         shown = (column[number] if number < len(column) else "" for column in columns)
         yield "  " + "".join(text.ljust(width) for text, width in zip(shown, widths, strict=True))

@@ -163,7 +163,7 @@ def timing(report: Document) -> str:
         (amount(found.get("own_seconds")), "judging"),
         (amount(found.get("source_seconds")), "waiting for metrics"),
     )
-    return ", ".join(f"{words.duration(seconds)} {what}" for seconds, what in told if seconds is not None)
+    return ", ".join(f"{words.duration(seconds)} {what}" for seconds, what in told if seconds)
 
 
 def remarks(report: Document) -> list[str]:
