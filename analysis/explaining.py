@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from analysis import words
 from analysis.compare.counts import CountsEvidence
 from analysis.compare.effects import counts_by_step, fault_start, largest_abort, largest_promote, shown_effect
+from analysis.demand import OWN_SHARE_S
 from analysis.forecast import Forecast, Wait, forecast
 from analysis.policy import Policy, Proportion
 from analysis.record import QuestionRecord, Record
@@ -108,7 +109,7 @@ def evidence_of(
             **_noise_size(record.questions[question.name]),
         },
         forecast=_forecast(ahead),
-        advice=tuple(_advice(found, ahead)),
+        advice=tuple(_advice(found, ahead)) if state in (State.UNDECIDED, State.DEGRADED) else (),
         flags=tuple(f for f in found.flags if f) + (("burst",) if standing.burst is not None else ()),
         details=_details(found, record, standing),
     )
@@ -235,6 +236,7 @@ def _details(found: CountsEvidence, record: Record, standing: Standing) -> dict[
         "burst_look": None if standing.burst is None else float(record.ends[standing.burst]),
         "slack_final": found.slack_final,
         "slack_step": found.slack_step,
+        "step_budget": _step_budget(found),
         "requests_per_second": found.requests_per_second,
         "bad_share": found.bad_share,
         "share_of_abort": standing.omega,
@@ -244,6 +246,13 @@ def _details(found: CountsEvidence, record: Record, standing: Standing) -> dict[
             "promote": largest_promote(found) if found.first_look is not None else None,
         },
     }
+
+
+def _step_budget(found: CountsEvidence) -> float | None:
+    """Return how many extra bad events the step may cost in its first ten minutes; None while traffic is unknown."""
+    if found.requests_per_second is None or found.bad_share is None:
+        return None
+    return max(found.question.harm_budget, OWN_SHARE_S * found.requests_per_second * found.bad_share)
 
 
 def compared(label: str, counts: Mapping[str, Json], shown: Effect | None) -> str:
@@ -280,6 +289,8 @@ def _reason(
 
 
 def _missing(found: CountsEvidence, standing: Standing, limit: str) -> str:
+    if not found.prepared.looks.used.any():
+        return "nothing weighed yet: the noise of the stable side is learned from the first looks with errors"
     warn = float(found.warn[-1])
     if warn >= math.log(3) and warn > float(found.step[-1]):
         needed = words.odds(-math.log(found.question.alphas.freeze))
@@ -303,3 +314,15 @@ def _soon(ahead: Forecast | None) -> str:
         f"; about {requests} more canary requests, {words.duration(ahead.promote.seconds)}"
         f" at {words.share(ahead.weight)}"
     )
+
+
+def affordable(found: Evidence, *, final: bool) -> str:
+    """Return why a question lets a release go on: what was proved for the step that is taken, with its odds."""
+    if found.counts is None:
+        return found.reason
+    head = compared(found.name.replace("-", " "), found.counts, found.effect)
+    if final:
+        return f"{head}: no worse than tolerated, odds {words.odds(found.log_e.get('promote') or 0.0)}"
+    budget = found.details.get("step_budget")
+    cost = "" if budget is None else f" of {words.count(budget)} extra bad events in ten minutes"
+    return f"{head}: the step keeps within its budget{cost}, odds {words.odds(found.log_e.get('step') or 0.0)}"

@@ -15,6 +15,7 @@ import numpy as np
 
 from analysis import limits, words
 from analysis.compare.counts import CountsEvidence
+from analysis.explaining import affordable
 from analysis.policy import Limits, Policy, Proportion
 from analysis.record import Record
 from analysis.report import Evidence, Report
@@ -285,7 +286,8 @@ def _praise(counted: Sequence[Evidence], demand: Demand) -> str:
     proofs = [e for e in counted if e.required and e.kind != Limits.kind]
     if not proofs:
         return limits.KEPT if any(e.kind == Limits.kind for e in counted) else "nothing speaks against it"
-    return min(proofs, key=_progress(demand)).reason
+    weakest = min(proofs, key=_progress(demand))
+    return affordable(weakest, final=demand.stage in (Stage.FINAL, Stage.POST))
 
 
 def _score(verdict: Verdict, evidence: Sequence[Evidence], demand: Demand) -> float:

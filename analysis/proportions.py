@@ -140,8 +140,11 @@ def history_of(found: QuestionRecord, length: float) -> tuple[Noise | None, Side
     length : float
         Seconds of one look of the history.
     """
+    known = found.noise
+    if known is not None and known.counted >= FEWEST_LOOKS:
+        return known, None
     if found.history is None or "total" not in found.history.fields:
-        return found.noise, None
+        return known, None
     bad, total = found.history.fields["bad"], found.history.fields["total"]
     learned = noise.learn(bad, total, np.full(bad.shape[1], length), found.visible)
     return learned, None if learned.counted >= FEWEST_LOOKS else found.history

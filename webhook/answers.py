@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from analysis.types import Verdict
+from analysis.types import Mode, Verdict
 
 REASON_LIMIT = 250
 """Longest plain-text reason for Flagger, in characters: it ends up in Kubernetes events and chat."""
@@ -45,9 +45,21 @@ ANSWERS: dict[Hook, dict[Heard, int]] = {
     hook: dict(zip(Heard, statuses, strict=True))
     for hook, statuses in {
         #                              promote hold abort degraded not authorised
-        Hook.ARGO: (200, 200, 200, 200, 401),  # verdict in the body; anything but 2xx is an error without text
+        Hook.ARGO: (
+            200,
+            200,
+            200,
+            200,
+            401,
+        ),  # verdict in the body; a non-2xx has no text
         Hook.CONFIRM_ROLLOUT: (200, 403, 403, 403, 401),  # a refusal waits, without counting
-        Hook.PRE_ROLLOUT: (200, 200, 412, 200, 401),  # a refusal counts towards a rollback: only proof refuses
+        Hook.PRE_ROLLOUT: (
+            200,
+            200,
+            412,
+            200,
+            401,
+        ),  # a refusal counts: only proof refuses
         Hook.ROLLOUT: (200, 200, 412, 200, 401),  # likewise; see HOLD_FAILS
         Hook.CONFIRM_TRAFFIC_INCREASE: (200, 403, 403, 403, 401),
         Hook.CONFIRM_PROMOTION: (200, 403, 403, 403, 401),
@@ -62,7 +74,35 @@ HOLD_FAILS = 412
 
 
 def status(hook: Hook, heard: Heard, *, hold_fails: bool = False) -> int:
-    """Return the HTTP status for one cell; ``hold_fails`` is ``?hold=fail`` and moves the rollout hook's hold only."""
+    """Return the HTTP status of one cell; ``hold_fails`` (``?hold=fail``) moves the rollout hook's hold only."""
     if hook is Hook.ROLLOUT and heard is Heard.HOLD and hold_fails:
         return HOLD_FAILS
     return ANSWERS[hook][heard]
+
+
+def heard(verdict: Verdict, mode: Mode, *, degraded: bool) -> Heard:
+    """
+    Return what the controller hears of a verdict.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        What we found.
+    mode : Mode
+        ``enforce`` tells it as it is, ``advise`` turns abort into hold, ``shadow`` always says promote,
+        also when we are degraded, so that a service can watch before it is trusted.
+    degraded : bool
+        Whether a fault of ours or of a source stands behind a hold.
+    """
+    if mode is Mode.SHADOW:
+        return Heard.PROMOTE
+    if degraded:
+        return Heard.DEGRADED
+    if mode is Mode.ADVISE and verdict is Verdict.ABORT:
+        return Heard.HOLD
+    return Heard(verdict.value)
+
+
+def spoken(said: Heard) -> Verdict:
+    """Return the verdict that a caller reads in the body: a hold where we could not judge."""
+    return Verdict(said.value) if said.value in set(Verdict) else Verdict.HOLD

@@ -24,6 +24,8 @@ FIRST_INTERVAL = 60.0
 """Flagger's default interval in seconds, assumed until two ticks were seen."""
 HISTORY_LIMIT = 200
 TICKS_KEPT = 8
+CANARY_ITSELF = "*"
+"""Stands for the revision where something is kept about a Flagger canary and none of its revisions."""
 
 
 class Phase(StrEnum):
@@ -70,8 +72,9 @@ class Attempt:
 
     Times are unix seconds. ``started_at`` is the first canary sample or what the caller named, None
     until known. ``floor`` is the earliest start it may have: the end of the attempt before it.
-    ``policy`` is the whole policy, pinned. ``noise``, ``header`` and ``grid`` belong to the record.
-    ``asked`` holds the newest ticks, ``hooks`` every hook that was called.
+    ``policies`` holds each policy that was asked under, whole and pinned, by name; ``records`` the frame
+    of its record (grid, noise, header) by policy digest. ``asked`` holds the newest ticks, ``hooks``
+    every hook that was called. ``finished_at`` is when the controller itself said that it was over.
     """
 
     cluster: str
@@ -85,14 +88,12 @@ class Attempt:
     opened_by: str = ""
     stable_revision: str = ""
     annotation: str = ""
-    policy: Json = None
+    policies: Json = field(default_factory=dict)
     phase: str = Phase.PROGRESSING.value
     floor: float | None = None
     started_at: float | None = None
     start_source: str = ""
-    grid: Json = None
-    noise: Json = None
-    header: Json = None
+    records: Json = field(default_factory=dict)
     history: tuple[Json, ...] = ()
     asked: tuple[float, ...] = ()
     hooks: tuple[str, ...] = ()
@@ -100,8 +101,8 @@ class Attempt:
     background_named: bool = False
     told_abort_at: float | None = None
     ended_at: float | None = None
+    finished_at: float | None = None
     first_approved_at: float | None = None
-    noise_tries: int = 0
     closing: Json = None
     last_report: str = ""
 
@@ -136,7 +137,7 @@ def read(document: Mapping[str, Json]) -> Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """What identity needs of a request: who asks, when, by which rules, and whether it may open an attempt."""
+    """What identity needs of a request: who asks, when, by which rules, may it open an attempt."""
 
     key: ReleaseKey
     caller: Caller
@@ -189,8 +190,8 @@ def _reopen(asking: Asking, last: Attempt, retry_at: float | None) -> tuple[str,
         if _step_fell(asking, last):
             return f"the step index fell to {asking.step}", last.asked[-1] if last.asked else None
     elif asking.caller is Caller.FLAGGER:
-        if last.ended and asking.at > (last.ended_at or 0.0) + SAME_TICK:
-            return "asked again after its end", last.ended_at
+        if last.finished_at is not None and asking.at > last.finished_at + SAME_TICK:
+            return "asked again after its end", last.finished_at
         if last.asked and asking.at - last.asked[-1] > GAP_INTERVALS * interval(last):
             return f"no hook for more than {GAP_INTERVALS} intervals", None
     elif asking.started_at is not None and last.ended and asking.started_at > (last.ended_at or 0.0):
@@ -239,7 +240,7 @@ def _open(asking: Asking, number: int, floor: float | None, reason: str) -> Atte
 
 
 def asked(attempt: Attempt, asking: Asking) -> Attempt:
-    """Return the attempt with this request noted: tick, hook, step index, and a stable hash it did not know."""
+    """Return the attempt with this request noted: tick, hook, step index, stable hash."""
     ticks = attempt.asked
     if not ticks or asking.at - ticks[-1] > SAME_TICK:
         ticks = (*ticks, asking.at)[-TICKS_KEPT:]
@@ -263,7 +264,7 @@ def asked(attempt: Attempt, asking: Asking) -> Attempt:
 
 
 def noted(attempt: Attempt, *, time: float, weight: float | None, action: str, reason: str) -> Attempt:
-    """Return the attempt with one more line of history, unless the newest line says the same action at the same weight."""
+    """Return the attempt with a line of history more, unless its newest says the same at that weight."""
     newest = attempt.history[-1] if attempt.history else None
     if newest and newest["action"] == action and _same(newest["weight"], weight):
         return attempt
@@ -281,7 +282,7 @@ def _same(one: float | None, other: float | None) -> bool:
 
 
 def superseded(known: Sequence[Attempt], new: Attempt, at: float) -> list[Attempt]:
-    """Return the attempts of other revisions that ``new`` ends, with their phase and history brought up to date."""
+    """Return the attempts of other revisions that ``new`` ends, phase and history brought up to date."""
     return [
         replace(
             noted(
@@ -295,65 +296,5 @@ def superseded(known: Sequence[Attempt], new: Attempt, at: float) -> list[Attemp
             ended_at=at,
         )
         for old in known
-        if old.attempt > 0 and old.key != new.key and not old.ended and old.cluster == new.cluster
+        if old.opened_at < new.opened_at and old.key != new.key and not old.ended
     ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Override:
-    """
-    A human's word about a release: read before anything is fetched, audited, expiring.
-
-    It holds for ``revision`` only and so ends with it. ``verdict`` is promote, hold, abort or retry.
-    """
-
-    id: str
-    namespace: str
-    name: str
-    revision: str
-    verdict: str
-    reason: str
-    actor: str
-    at: float
-    expires_at: float | None = None
-    attempt: int | None = None
-    principal: str = ""
-    extra: Mapping[str, Json] = field(default_factory=dict)
-
-    def document(self) -> dict[str, Json]:
-        """Return the document that the store keeps."""
-        return asdict(self)
-
-
-_OVERRIDE_FIELDS = frozenset(f.name for f in fields(Override))
-
-
-def read_override(document: Mapping[str, Json]) -> Override:
-    """Return the override that ``document`` holds."""
-    return Override(**{name: value for name, value in document.items() if name in _OVERRIDE_FIELDS})
-
-
-def in_force(overrides: Sequence[Override], attempt: Attempt, at: float) -> Override | None:
-    """
-    Return the newest human's word that holds for this attempt at ``at``, or None.
-
-    A word about an attempt ends with it: one given before a retry opened the next attempt is over.
-    A retry is no verdict and ends every earlier word.
-    """
-    chosen: Override | None = None
-    for word in overrides:
-        if word.revision != attempt.revision or word.at > at:
-            continue
-        if word.verdict == "retry":
-            chosen = None
-        elif (word.expires_at is None or at < word.expires_at) and (
-            attempt.attempt == 1 or word.at >= attempt.opened_at
-        ):
-            chosen = word
-    return chosen
-
-
-def retry_asked(overrides: Sequence[Override], key: ReleaseKey, at: float) -> float | None:
-    """Return when a retry of this revision was last asked for, or None."""
-    times = [w.at for w in overrides if w.verdict == "retry" and w.revision == key.revision and w.at <= at]
-    return max(times) if times else None
