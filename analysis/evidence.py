@@ -79,6 +79,10 @@ class Looks:
         """Return the same looks, those of ``left_out`` ((K,) or (N, K)) skipped: the burst check."""
         return replace(self, used=self.used & ~left_out)
 
+    def chosen(self, rows: Integers) -> Looks:
+        """Return the releases of ``rows``, in that order."""
+        return Looks(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
     def stacked(self, times: int) -> Looks:
         """Return every release ``times`` times, to run several nulls as one batch."""
         return Looks(**{f.name: np.concatenate([getattr(self, f.name)] * times) for f in fields(self)})

@@ -85,7 +85,8 @@ def null_weights(pod_factor: Floats, pod_weights: Floats) -> Floats:
     factor, weights = np.broadcast_arrays(np.asarray(pod_factor)[..., None], pod_weights)
     if factor.size and np.all(factor == factor.flat[0]):
         return np.maximum(weights @ _pod_cells(float(factor.flat[0])), TINY)
-    sd = np.maximum(POD_SDS * np.sqrt(factor), 1e-9)
+    shared = factor.ndim == 3 and bool(np.all(factor == factor[:1]))  # releases alike in their requests
+    sd = np.maximum(POD_SDS * np.sqrt(factor[:1] if shared else factor), 1e-9)
     above = ndtr(-MIDPOINTS / sd[..., None])
     tail = (weights[..., None, :] @ above)[..., 0, :]
     return np.maximum(_cells(tail), TINY)
