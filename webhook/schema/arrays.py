@@ -19,7 +19,7 @@ LARGEST = 1e15
 """Numbers stay exact below it, and sums of all of them finite."""
 LARGEST_SQUARE = LARGEST**2
 MOST_BUCKETS = 1_000
-PERCENTILE = re.compile(r"p\d{1,2}(\.\d+)?")
+PERCENTILE = re.compile(r"p[0-9]{1,2}(\.[0-9]+)?")
 COUNTERS = {
     "proportion": ("bad", "total"),
     "objective": ("bad", "total"),

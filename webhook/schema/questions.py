@@ -118,7 +118,7 @@ LIMIT = Object(
         "question": Key(NAME, required=True),
         "max": Key(Number(low=0)),
         "max_increase": Key(Number(low=0)),
-        "percentile": Key(Text(pattern=r"^p\d{1,2}(\.\d+)?$", rule="must be like p50, p95, p99")),
+        "percentile": Key(Text(pattern=r"^p[0-9]{1,2}(\.[0-9]+)?$", rule="must be like p50, p95, p99")),
     },
     schema_rules=_either_rules("max", "max_increase"),
     check=_one_of("max", "max_increase"),

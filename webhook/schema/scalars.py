@@ -58,7 +58,11 @@ def number(value: Json, place: str, *, loose: bool = False) -> float | None:
     if absent(value, loose):
         return None
     found = value
-    if loose and isinstance(value, str) and re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", value):
+    if (
+        loose
+        and isinstance(value, str)
+        and re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", value, re.ASCII)
+    ):
         found = float(value)
     if isinstance(found, bool) or not isinstance(found, (int, float)):
         raise refuse(place, "must be a number", value)

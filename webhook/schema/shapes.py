@@ -7,7 +7,6 @@ One table of fields is the parser, the printer and the schema at once, so the th
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
@@ -26,8 +25,10 @@ class _Broken(Enum):
 
 
 BROKEN: Final = _Broken.BROKEN
+LARGEST = 1e15
+"""Whole numbers stay exact below it."""
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-DURATION = r"\d{1,9}(\.\d{1,18})?[smhd]"
+DURATION = r"[0-9]{1,9}(\.[0-9]{1,18})?[smhd]"
 NOT_ZERO = r"(?!0+(\.0+)?[smhd]$)"
 
 
@@ -68,7 +69,8 @@ class Text:
         if not (value or self.empty) or len(value) > self.longest:
             least = 0 if self.empty else 1
             return _refuse(problems, place, f"must have {least} to {self.longest} characters", value)
-        if self.pattern and not re.search(self.pattern, value):
+        # Python's $ would let one line end pass.
+        if self.pattern and not (re.search(self.pattern, value) and value[-1:] != "\n"):
             return _refuse(problems, place, self.rule, value)
         return value
 
@@ -119,8 +121,8 @@ class Word:
 class Number:
     """A finite number between ``low`` and ``high``; an ``open`` bound is not reached."""
 
-    low: float | None = None
-    high: float | None = None
+    low: float = -LARGEST
+    high: float = LARGEST
     open_low: bool = False
     open_high: bool = False
     whole: bool = False
@@ -130,9 +132,9 @@ class Number:
         """Return the rule in words."""
         kind = "a whole number" if self.whole else "a number"
         bounds = []
-        if self.low is not None:
+        if self.low > -LARGEST:
             bounds.append(f"{'above' if self.open_low else 'at least'} {self.low:g}")
-        if self.high is not None:
+        if self.high < LARGEST:
             bounds.append(f"{'below' if self.open_high else 'at most'} {self.high:g}")
         return f"must be {kind}{' ' if bounds else ''}{' and '.join(bounds)}"
 
@@ -143,13 +145,9 @@ class Number:
         return int(value) if self.whole else float(value)
 
     def _fits(self, value: float) -> bool:
-        if isinstance(value, int) and abs(value) > 10**15:
-            return False
-        if not math.isfinite(value) or (self.whole and value != int(value)):
-            return False
-        if self.low is not None and (value < self.low or (self.open_low and value == self.low)):
-            return False
-        return self.high is None or not (value > self.high or (self.open_high and value == self.high))
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below and not (self.whole and value != int(value))
 
     def write(self, value: Any) -> Json:
         """Return the number, as `read` gives it."""
@@ -157,12 +155,11 @@ class Number:
 
     def schema(self) -> dict[str, Json]:
         """Return type and bounds."""
-        found: dict[str, Json] = {"type": "integer" if self.whole else "number"}
-        if self.low is not None:
-            found["exclusiveMinimum" if self.open_low else "minimum"] = self.low
-        if self.high is not None:
-            found["exclusiveMaximum" if self.open_high else "maximum"] = self.high
-        return found
+        return {
+            "type": "integer" if self.whole else "number",
+            "exclusiveMinimum" if self.open_low else "minimum": self.low,
+            "exclusiveMaximum" if self.open_high else "maximum": self.high,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
