@@ -92,7 +92,8 @@ class Drawn:
     @property
     def ends(self) -> Floats:
         """(K,) unix time of the looks' ends."""
-        return 1_700_000_000.0 + self.service.seconds * np.arange(1, self.service.looks + 1)
+        looks = np.arange(1, self.service.looks + 1, dtype=np.float64)
+        return 1_700_000_000.0 + self.service.seconds * looks
 
     def arms(self, rows: BoolArray) -> Iterator[tuple[BoolArray, Arms]]:
         """Yield the releases whose history could be learned from and those whose could not, as batches."""
@@ -154,16 +155,16 @@ def draw(service: Service, releases: int, rng: np.random.Generator) -> Drawn:
     most = int(max(service.canary_pods))
     active = np.arange(most)[:, None] < pods
     per_look = service.rps * service.seconds
-    canary = _whole(np.where(active, per_look * weight / pods, 0.0))
-    stable = _whole(np.tile(per_look * (1 - weight) / service.stable_pods, (service.stable_pods, 1)))
-    before = _whole(np.full((service.stable_pods, service.history), per_look / service.stable_pods))
-    level_c = _levels(service, releases, most, rng)
-    level_s = _levels(service, releases, service.stable_pods, rng)
+    canary = whole_requests(np.where(active, per_look * weight / pods, 0.0))
+    stable = whole_requests(np.tile(per_look * (1 - weight) / service.stable_pods, (service.stable_pods, 1)))
+    before = whole_requests(np.full((service.stable_pods, service.history), per_look / service.stable_pods))
+    level_c = levels(service, releases, most, rng)
+    level_s = levels(service, releases, service.stable_pods, rng)
     canary_share = service.shares * service.ratios + service.extra
     arms = [
-        _events(level_c * canary_share, canary, service.clump, rng),
-        _events(level_s * service.shares, stable, service.clump, rng),
-        _events(
+        events(level_c * canary_share, canary, service.clump, rng),
+        events(level_s * service.shares, stable, service.clump, rng),
+        events(
             np.broadcast_to(level_s * service.share, (*level_s.shape[:2], service.history)), before, service.clump, rng
         ),
     ]
@@ -181,14 +182,15 @@ def draw(service: Service, releases: int, rng: np.random.Generator) -> Drawn:
     )
 
 
-def _whole(requests: Floats) -> Floats:
+def whole_requests(requests: Floats) -> Floats:
     """Return whole requests per replica and look with these means; replicas round at different looks."""
     phase = (np.arange(requests.shape[0]) / requests.shape[0])[:, None]
     sums = np.floor(np.cumsum(requests, axis=1) + phase)
     return np.diff(sums, axis=1, prepend=np.floor(phase))
 
 
-def _levels(service: Service, releases: int, pods: int, rng: np.random.Generator) -> Floats:
+def levels(service: Service, releases: int, pods: int, rng: np.random.Generator) -> Floats:
+    """Return each pod's own rate over the service's, (N, R, 1)."""
     shape = (releases, pods, 1)
     if service.sd == 0:
         return np.ones(shape)
@@ -197,7 +199,7 @@ def _levels(service: Service, releases: int, pods: int, rng: np.random.Generator
     return np.exp(rng.normal(0.0, service.sd, shape))
 
 
-def _events(share: Floats, requests: Floats, clump: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def events(share: Floats, requests: Floats, clump: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Return bad events and requests, (N, R, K); a clump larger than its look brings its own requests."""
     total = np.broadcast_to(requests, np.broadcast_shapes(share.shape, (1, *requests.shape)))
     if clump == 1:
