@@ -149,9 +149,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _time_series(labels: Labels, samples: Samples) -> bytes:
-    out = b"".join(
-        _field(1, _field(1, name.encode()) + _field(2, labels[name].encode())) for name in sorted(labels)
-    )
+    out = b"".join(_field(1, _field(1, name.encode()) + _field(2, labels[name].encode())) for name in sorted(labels))
     for moment, value in samples:
         bits = _STALE_BITS if value is None else struct.pack("<d", value)
         out += _field(2, b"\x09" + bits + b"\x10" + _varint(round(moment * 1000)))

@@ -269,12 +269,17 @@ def identity_labels(points: Iterable[Points]) -> tuple[str, ...]:
 
 def check(policy: Policy) -> list[str]:
     """Return what can be said against a policy's queries without asking a source, one line each."""
-    problems = []
+    names = {name: f"any-{name}" for name in NAMES}
+    problems: dict[str, None] = {}
     for question in asked(policy):
         try:
-            for query in Asking(policy, question, dict.fromkeys(NAMES, "x"), 15.0).queries("code"):
-                if "$side" in query.expr:
-                    problems.append(f"{question.name}: $side must stand outside strings")
+            found = list(Asking(policy, question, names, 15.0).queries("code"))
+            same = unseparated(policy, names, question.name)
         except InvalidPolicy as error:
-            problems.append(f"{question.name}: {error.message}")
-    return problems
+            problems.setdefault(f"{question.name}: {error.message}")
+            continue
+        if any("$side" in query.expr for query in found):
+            problems.setdefault(f"{question.name}: $side must stand outside strings")
+        elif same:
+            problems.setdefault(f"{question.name}: baseline and canary select the same series by the same words")
+    return list(problems)

@@ -213,7 +213,7 @@ class PrometheusSource:
             "start": f"{span.start:.3f}",
             "end": f"{span.end:.3f}",
             "step": f"{span.step:.3f}",
-            "timeout": f"{remaining:.3f}s",
+            "timeout": f"{max(1, int(remaining * 1000))}ms",
         }
         try:
             with self._session.post(
@@ -227,7 +227,7 @@ class PrometheusSource:
             ) as response:
                 body = self._body(response, query, deadline, meter)
                 status = response.status_code
-        except (requests.RequestException, HTTPError) as error:
+        except (OSError, HTTPError) as error:
             raise SourceDown(f"{label(query)}: {_words(error)}") from error
         return _parsed(query, status, body, meter)
 
@@ -284,10 +284,12 @@ def _words(error: Exception) -> str:
     if isinstance(error, requests.Timeout | ReadTimeoutError):
         return "timed out"
     if isinstance(error, requests.exceptions.SSLError):
-        return f"TLS failed: {str(error).rsplit('(', 1)[-1].rstrip(')')[:120]}"
+        return f"TLS failed: {str(error.__cause__ or error)[-160:]}"
     if isinstance(error, requests.ConnectionError):
         return "connection refused" if "refused" in str(error) else "connection failed"
-    return "the answer broke off" if isinstance(error, HTTPError) else f"request failed ({type(error).__name__})"
+    if isinstance(error, HTTPError | requests.RequestException):
+        return f"the request broke off ({type(error).__name__})"
+    return f"request failed: {str(error)[:120]}"
 
 
 def _parsed(query: Query, status: int, body: bytes, meter: _Meter) -> tuple[list[Points], list[str]]:
