@@ -1,0 +1,1 @@
+"""Benchmarks: computing time, start-up, memory."""
