@@ -89,7 +89,7 @@ class Report:
     evidence : tuple of Evidence
         One per question of the policy, in its order.
     score : float
-        0 to 100, for eyes: 100 times the smallest share, over required questions, of the proof still needed; 0 on abort.
+        0 to 100, for eyes: 100 times the smallest share of the proof still needed, over required questions; 0 on abort.
     forecast : mapping or None
         ``{"canary_requests", "seconds", "at_weight", "faster"}`` until the slowest required question decides.
     left_out : tuple of mapping

@@ -16,6 +16,7 @@ from analysis.report import Evidence, Report
 from analysis.types import Effect, Json, Mode, Stage, Verdict, Window
 from webhook.overrides import Override
 from webhook.releases import Attempt
+from webhook.schema import policy as wire
 from webhook.schema.report import finite, instant
 
 FORMAT = "weighbridge-report/1"
@@ -27,7 +28,7 @@ class Context:
     What a report document says besides the judgement.
 
     ``next_weight`` is the one that was named, None otherwise; ``fault`` is empty unless we are degraded;
-    ``data_digest`` is that of inline data. ``queries`` are the resolved ones with what they returned.
+    ``inline`` is inline data, ``data_digest`` its digest. ``queries`` are the resolved ones with what they returned.
     """
 
     policy: Policy
@@ -40,7 +41,7 @@ class Context:
     override: Override | None = None
     fault: str = ""
     data_digest: str = ""
-    lag: float | None = None
+    inline: Mapping[str, Json] | None = None
     noise_window: Mapping[str, Json] | None = None
     queries: Sequence[Mapping[str, Json]] = ()
     flags: tuple[str, ...] = ()
@@ -114,6 +115,9 @@ def report_document(report: Report, said: Verdict, context: Context) -> dict[str
         "forecast": report.forecast,
         "detail": _detail(report, context),
     }
+    if context.inline is not None:
+        # What judged inline data must be recomputable too: the record of such a report is the request itself.
+        document["inline"] = {"data": context.inline, "policy": wire.store(context.policy)}
     return dict(finite(document))
 
 

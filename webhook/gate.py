@@ -23,7 +23,7 @@ from analysis.types import Json, Mode, Stage
 from webhook import answers
 from webhook.answers import Heard
 from webhook.documents import Context, closing_document, report_document
-from webhook.errors import StoreConflict, StoreFault
+from webhook.errors import StoreConflict, StoreFault, WebhookError
 from webhook.life import advance, closed, outcome_of
 from webhook.overrides import Override, in_force, read_override, retry_asked
 from webhook.pinning import pinned, with_policy
@@ -120,6 +120,8 @@ class Gate:
         Seconds that one verdict may take, and what of them may be spent on the source.
     stopwatch : callable
         Monotonic seconds.
+    on_fault : callable
+        Hears every fault of source and store, for metrics and logs.
     """
 
     def __init__(
@@ -134,6 +136,7 @@ class Gate:
         budget: float = 8.0,
         source_timeout: float = 6.0,
         stopwatch: Callable[[], float] = time.monotonic,
+        on_fault: Callable[[WebhookError], None] = lambda error: None,
     ) -> None:
         self.store = store
         self.policies = policies
@@ -143,6 +146,7 @@ class Gate:
         self.public_url = public_url
         self.source_timeout = min(source_timeout, budget)
         self.stopwatch = stopwatch
+        self.on_fault = on_fault
         self._stripes = [threading.Lock() for _ in range(STRIPES)]
 
     def evaluate(self, call: Call) -> Outcome:
@@ -162,9 +166,10 @@ class Gate:
                 case = _Case(call=call, policy=policy, mode=self.mode_of(policy), begun=begun)
                 try:
                     return self._weigh(self._resolved(case))
-                except StoreConflict:
-                    continue
+                except StoreConflict as conflict:
+                    self.on_fault(conflict)
                 except StoreFault as down:
+                    self.on_fault(down)
                     fault = f"store down, so overrides are unknown: {down.message}"
                     break
         return self._without_store(case, fault)
@@ -249,6 +254,8 @@ class Gate:
             extended = Recorder(source, self.store).extend(
                 attempt, case.policy, ask, call.horizon, lambda: self._left(case), call.names
             )
+        if extended.error is not None:
+            self.on_fault(extended.error)
         if extended.fault or extended.hold or extended.record is None:
             reason = extended.fault or extended.hold or "no data"
             report = judge.cannot_judge(reason, ask.stage or Stage.STEP, call.horizon)
@@ -316,6 +323,7 @@ class Gate:
             override=case.word,
             fault=extended.code or extended.fault,
             data_digest=data_digest(ask.data) if ask.data else "",
+            inline=ask.data,
             noise_window=frame.get("noise_window"),
             queries=extended.asked,
             flags=(*case.flags, *(["source_degraded"] if extended.fault else [])),

@@ -56,6 +56,7 @@ class Extended:
     unseen: bool = False
     fault: str = ""
     code: str = ""
+    error: SourceFault | None = None
     lag: float | None = None
     frame: Mapping[str, Json] = field(default_factory=dict)
     asked: tuple[dict[str, Json], ...] = ()
@@ -169,6 +170,7 @@ class Recorder:
             attempt=_kept(attempt, digest, frame),
             fault=f"source: {down.message}",
             code=type(down).__name__,
+            error=down,
             frame=frame,
             source_seconds=sum(reader.waited),
         )

@@ -1,0 +1,46 @@
+"""The record behind a report, as a file that ``weighbridge judge`` reads: the same numbers, the same verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from analysis.types import Json
+from webhook.errors import NotFound
+from webhook.gate import Gate
+from webhook.recording import record_of
+from webhook.releases import read
+from webhook.schema import policy as wire
+from webhook.schema.data import inline_record
+from webhook.schema.record import Export, write_record
+from webhook.schema.scalars import time
+
+
+def export(gate: Gate, report: Mapping[str, Json]) -> dict[str, Json]:
+    """
+    Return the record that a report was made of, up to the end of its window.
+
+    Raises
+    ------
+    NotFound
+        The report was not made of a record (an override, a fault), or its attempt is gone.
+    """
+    release = report["release"]
+    if "inline" in report:
+        policy = wire.restore(report["inline"]["policy"])
+        return write_record(
+            Export(policy=policy, record=inline_record(report["inline"]["data"], policy), release=release)
+        )
+    key = (release["cluster"], release["namespace"], release["name"], release["revision"])
+    found = gate.store.attempt(key, release["attempt"])
+    name = report["policy"].partition("@")[0]
+    if found is None or name not in found["policies"]:
+        raise NotFound("no record is kept for this report")
+    attempt, policy = read(found), wire.restore(found["policies"][name])
+    frame = attempt.records.get(policy.digest[:16])
+    if frame is None or "start" not in frame:
+        raise NotFound("this report was not made of a record")
+    end = time(report["window"]["end"], "/window/end")
+    looks = gate.store.looks(key, release["attempt"])
+    rows = [row for row in looks if row["record"] == policy.digest[:16] and (end is None or row["end"] <= end + 1e-3)]
+    record = record_of(policy, frame, rows)
+    return write_record(Export(policy=policy, record=record, release=release, window=frame.get("noise_window")))
