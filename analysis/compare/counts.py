@@ -293,6 +293,18 @@ def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None 
     )
 
 
+def with_next_weight(evidence: CountsEvidence, next_weight: float) -> CountsEvidence:
+    """Return the same evidence for another next weight, in (0, 1]: only the step's demand is weighed anew."""
+    step, slack, known = _step_evidence(evidence.prepared, evidence.question, next_weight)
+    return replace(
+        evidence,
+        step=step,
+        slack_step=slack,
+        requests_per_second=float(known.requests_per_second[0]) if slack is not None else None,
+        bad_share=float(known.bad_share[0]) if slack is not None else None,
+    )
+
+
 def arms_of(data: CountsData, question: CountsQuestion) -> Arms:
     """Return one release as a batch of one."""
     noise = data.history

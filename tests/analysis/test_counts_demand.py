@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.compare.arms import final_demand, step_demand
-from analysis.compare.counts import CountsQuestion, weigh
+from analysis.compare.counts import CountsQuestion, weigh, with_next_weight
 from analysis.compare.effects import (
     counts_by_step,
     effect,
@@ -132,6 +132,17 @@ def test_demands_come_from_history():
     assert evidence.requests_per_second == pytest.approx(known.requests_per_second)
     assert evidence.slack_final == 0.001
     assert evidence.slack_step == pytest.approx(known.bad_share / (2 * 0.25))
+
+
+def test_another_next_weight_changes_the_step_only():
+    """Weighing anew for another weight equals weighing for it from the start."""
+    data = ramped([0.05, 0.25])
+    found = with_next_weight(weigh(data, QUESTION, 0.3), 1.0)
+    expected = weigh(data, QUESTION, 1.0)
+    np.testing.assert_array_equal(found.step, expected.step)
+    assert found.slack_step == expected.slack_step
+    assert found.slack_step != weigh(data, QUESTION, 0.3).slack_step
+    np.testing.assert_array_equal(found.promote, expected.promote)
 
 
 def test_without_history_demands_wait_for_eight_looks():

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from analysis.compare.arms import better, prepare, warn_and_tolerated
-from analysis.compare.counts import CountsQuestion, demanded, weigh
+from analysis.compare.counts import demanded
+from analysis.judge import judge
+from analysis.types import Verdict
+from analysis.weighing import weigh
 from tests.calibration.measures import ALPHAS, judged
 from tests.calibration.services import Service, draw
+from tests.calibration.through_judge import NAME, POLICY, record_of
 
 RELEASES = 6
 CELLS = [
@@ -32,10 +36,24 @@ def test_a_batch_gives_what_the_judge_gives(service: Service):
     drawn = draw(service, RELEASES, np.random.default_rng(16))
     batch, promoted = judged(drawn), judged(drawn, promote=True)
     for row in range(RELEASES):
-        alone = weigh(drawn.release(row), CountsQuestion())
+        alone = weigh(POLICY, record_of(drawn, row), None)[NAME]
         np.testing.assert_allclose(batch.warn[row], alone.warn, atol=1e-9)
         np.testing.assert_allclose(batch.abort[row], alone.abort, atol=1e-9)
         np.testing.assert_allclose(promoted.promote[row], alone.promote, atol=1e-9)
+
+
+def test_the_verdict_follows_the_batch():
+    """The judge aborts every release that the batch aborts, at the same look, and stays by it."""
+    drawn = draw(Service(looks=40, ratio=(3.0,), sd=0.1), 20, np.random.default_rng(19))
+    batch = judged(drawn)
+    aborted = np.isfinite(batch.aborted)
+    assert aborted.sum() > 10
+    for row in np.flatnonzero(aborted):
+        look = int(batch.aborted[row]) - 1
+        record = record_of(drawn, int(row))
+        assert judge(POLICY, record, float(drawn.ends[look])).verdict is Verdict.ABORT
+        assert judge(POLICY, record, float(drawn.ends[-1])).verdict is Verdict.ABORT
+        assert look == 0 or judge(POLICY, record, float(drawn.ends[look - 1])).verdict is not Verdict.ABORT
 
 
 def test_rows_of_a_batch_do_not_touch_each_other():
