@@ -1,0 +1,198 @@
+"""
+The frame of a record: cadence, labels, start and noise, found once at the start of an attempt and kept with it.
+
+Wiped, it is found again by the same code from the source: a function of the start alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from analysis.closing import Closed, close_looks
+from analysis.noise import FEWEST_LOOKS, learn
+from analysis.policy import Policy, Proportion
+from analysis.record import Grid, side_series
+from analysis.series import Reading, scrape_interval, start_of_presence
+from analysis.types import Json
+from webhook import queries
+from webhook.errors import SourceDown
+from webhook.ports import Answer, Query, Source, Span
+from webhook.readings import readings
+from webhook.releases import Attempt
+from webhook.schema.request import Ask
+
+FEWEST_SCRAPES_GAP = 5
+SHORTEST_GAP = 120.0
+"""A canary that was not seen for max(5 scrapes, 2 min) begins anew."""
+SHORTEST_LOOK = 10.0
+HISTORIES = (1.0, 0.25, 1 / 16, 0.0)
+"""Shares of the wanted history that are tried in turn, where the source cannot give more in time."""
+LEAST_SECONDS = 0.2
+LONGEST_SHORT = 1000
+"""Most looks of a history without bad events that are kept one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """One source with the time that is left, and what was waited for it so far."""
+
+    source: Source
+    left: Callable[[], float]
+    waited: list[float] = field(default_factory=list)
+
+    def fetch(self, asked: Sequence[Query], span: Span) -> Answer:
+        """Return the answer to queries, with what time is left; raise `SourceDown` if none is."""
+        seconds = self.left()
+        if seconds < LEAST_SECONDS:
+            raise SourceDown("no time is left for another query of this verdict")
+        answer = self.source.fetch(asked, span, seconds)
+        self.waited.append(answer.seconds)
+        return answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framing:
+    """
+    What is known when the frame of a record is looked for.
+
+    ``policy`` has its selectors chosen, ``names`` fills them in, ``at`` is the horizon of the verdict.
+    """
+
+    policy: Policy
+    names: Mapping[str, str]
+    attempt: Attempt
+    ask: Ask
+    at: float
+    reader: Reader
+
+    def complete(self, frame: dict[str, Json]) -> str:
+        """Complete the frame of a record in place, as far as the source allows; return why it cannot be used yet."""
+        queries.plan(
+            self.policy, self.names, step=1.0, labels=frame.get("labels")
+        )  # an empty selector is said before any I/O
+        if "length" not in frame:
+            self._cadence(frame)
+        self._labels(frame)
+        if "start" not in frame:
+            start, source = self._start(frame)
+            if start is None:
+                return "no canary data yet: the canary's selector has matched nothing so far"
+            frame["start"] = Grid.starting(start, frame["length"]).start
+            frame["start_source"] = source
+            frame["started_at"] = start
+        if "noise" not in frame:
+            self._noise(frame)
+        return ""
+
+    def _cadence(self, frame: dict[str, Json]) -> None:
+        policy, names, at = self.policy, self.names, self.at
+        scrape = policy.looks.scrape
+        if scrape is None:
+            query = queries.scrape_query(policy, names)
+            points = self.reader.fetch([query], Span(start=at, end=at, step=1.0)).points[query]
+            scrape = scrape_interval(np.concatenate([one.values for one in points]) if points else np.array([]))
+        length = policy.looks.length if policy.looks.length is not None else max(2 * scrape, SHORTEST_LOOK)
+        frame["scrape"] = scrape
+        frame["length"] = length
+        frame["step"] = queries.fetch_step(length, scrape)
+        frame["lag"] = policy.looks.lag if policy.looks.lag is not None else scrape
+
+    def _labels(self, frame: dict[str, Json]) -> None:
+        """Pin the labels that stand for LABEL and those of the scrape; what is absent is looked for again next time."""
+        policy, names, at = self.policy, self.names, self.at
+        known = dict(frame.get("labels", {}))
+        asked = {q.name: queries.label_query(policy, names, q.name) for q in queries.asked(policy)}
+        wanted = {name: query for name, query in asked.items() if query is not None and name not in known}
+        identity = [] if "identity" in frame else [queries.identity_query(policy, names)]
+        if not wanted and not identity:
+            frame["missing"] = {}
+            return
+        answer = self.reader.fetch([*wanted.values(), *identity], Span(start=at, end=at, step=1.0))
+        missing: dict[str, str] = {}
+        for name, query in wanted.items():
+            points = answer.points[query]
+            label = queries.pick_label(policy, name, points)
+            absent = queries.absent_label(policy, name, points)
+            if absent:
+                missing[name] = absent
+            elif points:
+                known[name] = label or ""
+        for query in identity:
+            if answer.points[query]:
+                frame["identity"] = list(queries.identity_labels(answer.points[query]))
+        frame["labels"] = known
+        frame["missing"] = missing
+
+    def _start(self, frame: Mapping[str, Json]) -> tuple[float | None, str]:
+        ask, attempt = self.ask, self.attempt
+        if ask.from_ is not None:
+            return ask.from_, "named as 'from'"
+        if attempt.started_at is not None:
+            return attempt.started_at, attempt.start_source or "known"
+        scrape = float(frame["scrape"])
+        query = queries.start_query(self.policy, self.names, scrape)
+        points = self.reader.fetch([query], queries.start_span(self.at, scrape)).points[query]
+        gap = max(FEWEST_SCRAPES_GAP * scrape, SHORTEST_GAP)
+        times = np.unique(np.concatenate([one.times for one in points])) if points else np.array([])
+        if attempt.floor is not None:
+            times = times[times >= attempt.floor]
+        found = start_of_presence(times, scrape, gap)
+        return found, "first canary sample"
+
+    def _noise(self, frame: dict[str, Json]) -> None:
+        """Learn the noise of stable before the start; a source that cannot give it is asked for less next time."""
+        policy, names = self.policy, self.names
+        tries = int(frame.get("noise_tries", 0))
+        length, start = float(frame["length"]), float(frame["start"])
+        looks = math.floor(policy.history * HISTORIES[min(tries, len(HISTORIES) - 1)] / length) - 1
+        frame["noise_tries"] = tries + 1
+        learned: dict[str, Json] = {}
+        if looks > 0:
+            first = start - length * (looks + 1)
+            ends = first + length * np.arange(1, looks + 1)
+            plan = plan_of(frame, policy, names)
+            answer = self.reader.fetch(plan, Span(start=first + frame["step"], end=float(ends[-1]), step=frame["step"]))
+            closed = close_looks(readings_of(frame, policy, names, answer), start=first, ends=ends)
+            learned, frame["history"] = learned_of(closed, policy, length)
+            frame["noise_window"] = {"start": first, "end": float(ends[-1]), "looks": looks}
+        frame["noise"] = learned
+        if tries:
+            share = HISTORIES[min(tries, len(HISTORIES) - 1)]
+            frame["noise_note"] = f"the source could not give the whole history: {share:.0%} of it was read"
+
+
+def plan_of(frame: Mapping[str, Json], policy: Policy, names: Mapping[str, str]) -> tuple[Query, ...]:
+    """Return the queries of a verdict with the labels that the frame pinned."""
+    labels = {name: label for name, label in frame.get("labels", {}).items() if label}
+    return queries.plan(policy, names, step=frame["step"], labels=labels, identity=tuple(frame.get("identity", ())))
+
+
+def readings_of(
+    frame: Mapping[str, Json], policy: Policy, names: Mapping[str, str], answer: Answer
+) -> dict[str, Reading]:
+    """Return what was read, sorted by question, with the bucket bounds that the frame pinned."""
+    edges = {name: tuple(found) for name, found in frame.get("edges", {}).items()}
+    return readings(policy, names, answer, edges=edges, missing=frame.get("missing", {}))
+
+
+def learned_of(closed: Closed, policy: Policy, length: float) -> tuple[dict[str, Json], dict[str, Json]]:
+    """Return what the baseline's looks teach, by question: summaries, and the looks where they are too few for one."""
+    summaries: dict[str, Json] = {}
+    short: dict[str, Json] = {}
+    for question in policy.questions:
+        if not isinstance(question, Proportion):
+            continue
+        entries = [row["questions"].get(question.name, {}).get("baseline", {}) for row in closed.rows]
+        series = side_series(entries)
+        if "total" not in series.fields or "bad" not in series.fields:
+            continue
+        bad, total = series.fields["bad"], series.fields["total"]
+        found = learn(bad, total, np.full(bad.shape[1], length), series.replicas != ("",))
+        summaries[question.name] = asdict(found)
+        if found.counted < FEWEST_LOOKS:
+            short[question.name] = [entry for entry in entries if entry][:LONGEST_SHORT]
+    return summaries, short
