@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.optimize import brentq
 
 from analysis.compare.counts import CountsEvidence
 from analysis.compare.effects import effect
 from analysis.errors import InvalidInput
+from analysis.growth import Outlook
 
 ABORT_OVERSHOOT: Final = 1.1
 PROMOTE_OVERSHOOT: Final = 0.6
@@ -25,51 +25,6 @@ SURE: Final = {"abort": 1.7, "promote": 1.4}
 WEIGHTS: Final = (0.05, 0.1, 0.25, 0.5)
 WORTHWHILE: Final = 0.8  # advice that saves less than a fifth of the wait is noise
 FIRST_HOUR_S: Final = 3600.0
-
-
-def growth(weight: float, ratio: float, limit: tuple[float, float], share: float, phi: float) -> float:
-    """
-    Return the expected log evidence per request of both sides together.
-
-    Parameters
-    ----------
-    weight : float
-        Share of requests on the side whose excess is asked for, in (0, 1).
-    ratio : float
-        True ratio of the bad shares, > 0.
-    limit : (ratio, slack)
-        The null's boundary.
-    share : float
-        Bad share of the other side, >= 0.
-    phi : float
-        Dispersion, >= 1.
-
-    Returns
-    -------
-    float
-        Nats per request, >= 0; 0 on the boundary itself, and where nothing bad ever happens without a slack.
-
-    Notes
-    -----
-    ``T [a ln(a/b) + (1-a) ln((1-a)/(1-b))]/phi`` with ``p' = p + D/rho``, ``r' = r p/p'``,
-    ``T = p'(w r' + 1 - w)``, ``a = w r'/(w r' + 1 - w)``, ``b = w rho/(w rho + 1 - w)``: the divergence between
-    the split that is and the split that the null allows.
-
-    Examples
-    --------
-    >>> round(1 / growth(0.05, 2.0, (1.0, 0.0), 0.01, 1.0))
-    5529
-    """
-    rho, slack = limit
-    base = share + slack / rho
-    if base <= 0:
-        return 0.0
-    relative = ratio * share / base
-    events = base * (weight * relative + 1 - weight)
-    a = weight * relative / (weight * relative + 1 - weight)
-    b = weight * rho / (weight * rho + 1 - weight)
-    first = a * math.log(a / b) if a > 0 else 0.0
-    return max(0.0, events * (first + (1 - a) * math.log((1 - a) / (1 - b))) / phi)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,37 +104,6 @@ class Forecast:
     faster: Faster | None
     insufficient: Insufficient | None
     worst_cost: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
-    """
-    The figures a forecast is made of, in the words of the bets (a fall that harms has changed sides).
-
-    Parameters
-    ----------
-    ratio, share : float
-        Estimated ratio, and bad share of the other side.
-    phi : float
-        Dispersion.
-    requests_per_second : float
-        Of both sides together, > 0.
-    swapped : bool
-        Whether the canary is "the other side".
-    """
-
-    ratio: float
-    share: float
-    phi: float
-    requests_per_second: float
-    swapped: bool = False
-
-    def canary_requests(self, nats: float, limit: tuple[float, float], weight: float) -> float:
-        """Return N: canary requests that are expected to earn ``nats`` at the canary's share ``weight``."""
-        rate = growth(1 - weight if self.swapped else weight, self.ratio, limit, self.share, self.phi)
-        if nats <= 0:
-            return 0.0
-        return nats * weight / rate if rate > 0 else math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -399,6 +323,8 @@ def _smallest(spare: Callable[[float], float], low: float, high: float) -> float
         return math.inf
     if spare(math.log(low)) >= 0:
         return low
+    from scipy.optimize import brentq  # a tenth of a second of start-up that few verdicts need
+
     return math.exp(float(brentq(spare, math.log(low), math.log(high), xtol=1e-3)))
 
 

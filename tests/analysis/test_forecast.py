@@ -9,7 +9,8 @@ import pytest
 
 from analysis.compare.counts import CountsQuestion, weigh
 from analysis.errors import InvalidInput
-from analysis.forecast import Goal, Outlook, abort_goals, faster, forecast, growth, wait, worst_cost
+from analysis.forecast import Goal, abort_goals, faster, forecast, wait, worst_cost
+from analysis.growth import Outlook, growth
 from analysis.types import Direction
 from tests.analysis.counts_examples import history, release
 
