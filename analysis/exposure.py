@@ -102,9 +102,3 @@ def _split_dispersion(total_canary: Floats, total_baseline: Floats) -> float:
     if total_canary.shape[0] < SPLIT_LOOKS:
         return SPLIT_PRIOR
     return SPLIT_INFLATION * float(neighbour_dispersion(total_canary, total_canary + total_baseline))
-
-
-def since_last_step(steps: BoolArray) -> BoolArray:
-    """Return, (N, K), which looks belong to the weight step that is still running at the end."""
-    later = np.cumsum(steps[:, ::-1], axis=1)[:, ::-1]
-    return np.asarray((later == 0) | (steps & (later == 1)))

@@ -165,7 +165,7 @@ def prepare(arms: Arms) -> Prepared:
         stable_total=n_s,
         stable_looks=(n_s > 0) & ~inconsistent,
         seconds=arms.seconds,
-        empty=~served,
+        empty=~served & ~arms.left_out,
         inconsistent=inconsistent,
         overruled=noise.overruled,
         history=history,

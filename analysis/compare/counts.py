@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
@@ -33,6 +34,8 @@ from analysis.grid import POD_SDS, Floats
 from analysis.noise import FEWEST_LOOKS, Noise, looks_that_count
 from analysis.policy import Alphas
 from analysis.types import BoolArray, Direction
+
+LONE_LOOKS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -391,6 +394,6 @@ def _flags(data: CountsData, prepared: Prepared) -> tuple[str, ...]:
 
 
 def no_baseline(prepared: Prepared) -> bool:
-    """Return whether only the canary serves by now: nothing is left to compare it with."""
-    serving = np.flatnonzero(prepared.canary_total[0] + prepared.stable_total[0] > 0)
-    return bool(serving.size and prepared.stable_total[0, serving[-1]] == 0)
+    """Return whether only the canary served in the last 5 looks with requests: nothing is left to compare with."""
+    serving = np.flatnonzero(prepared.canary_total[0] + prepared.stable_total[0] > 0)[-LONE_LOOKS:]
+    return bool(serving.size and not prepared.stable_total[0, serving].any())

@@ -217,3 +217,22 @@ def test_a_weight_beyond_its_range_is_refused(weight: float):
     """The next weight is a share."""
     with pytest.raises(InvalidInput, match="next_weight"):
         weigh(release(), QUESTION, next_weight=weight)
+
+
+def test_one_look_without_stable_requests_is_no_lost_baseline():
+    """A small service has looks that only the canary served; that passes."""
+    data = release(seed=14, stable=(1, 2.0), canary=(1, 2.0))
+    total = data.baseline_total.copy()
+    total[:, -1] = 0.0
+    evidence = weigh(release(seed=14, stable=(1, 2.0), canary=(1, 2.0), baseline_total=total), QUESTION)
+    assert "no_baseline" not in evidence.flags
+    assert evidence.empty_looks == 1
+
+
+def test_a_look_that_is_left_out_is_skipped_but_not_empty():
+    """Flagged looks keep their number, are not judged, and are counted apart from silent ones."""
+    left_out = np.arange(40) == 12
+    evidence = weigh(release(seed=15, left_out=left_out), QUESTION)
+    assert evidence.empty_looks == 0
+    assert list(np.flatnonzero(~evidence.used)) == [12]
+    assert counts_by_step(evidence)[0].canary_total == 39 * 150.0
