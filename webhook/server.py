@@ -12,15 +12,20 @@ import importlib
 import logging
 import os
 import shutil
+import socket
+import struct
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from selectors import EVENT_READ
 from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
 
 from webhook import logs
 from webhook.auth import Guard
@@ -31,6 +36,9 @@ SHARED_MEMORY = Path("/dev/shm")
 
 KEEP_ALIVE_S = 5
 """Longer than a controller's or kubelet's pause between two requests of one connection."""
+
+CLIENT_SILENCE_S = 10
+"""A client that stops in the middle of a request is given up, or eight of them would stop us for ever."""
 
 REQUEST_LINE_LIMIT = 8190
 """Bytes; a GET carries its question, and maybe a token, in the line. The most that gunicorn allows."""
@@ -107,7 +115,7 @@ class Application(BaseApplication):  # type: ignore[misc]
         settings = self._settings
         options: dict[str, Any] = {
             "bind": [settings.listen],
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "workers": settings.workers,
             "threads": settings.threads,
             "keepalive": KEEP_ALIVE_S,
@@ -122,7 +130,7 @@ class Application(BaseApplication):  # type: ignore[misc]
             "accesslog": None,
             "logger_class": Journal,
             "on_starting": self._import_once,
-            "when_ready": _announce,
+            "when_ready": _ready,
         }
         if self._metrics_folder:
             options["raw_env"] = [f"PROMETHEUS_MULTIPROC_DIR={self._metrics_folder}"]
@@ -151,8 +159,31 @@ class Journal(Logger):  # type: ignore[misc]
         """Write nothing: the decision's own line says more, and knows what to leave out."""
 
 
-def _announce(server: Any) -> None:
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """
+    Gunicorn's threaded worker, where a new connection waits for its first byte without a thread.
+
+    As it comes, each takes a thread for up to 5 s: eight browsers that connect ahead of need, or eight
+    probes that only connect, would then keep every controller waiting.
+    """
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Hand a connection to a thread once it has said something."""
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        conn.sock.setblocking(False)
+        conn.set_timeout()
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+
+def _ready(server: Any) -> None:
+    """Say where we listen, and bound how long a thread waits for one client's next bytes."""
     for listener in server.LISTENERS:
+        # Connections inherit it from their listener.
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            listener.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", CLIENT_SILENCE_S, 0))
         host, port = listener.sock.getsockname()[:2]
         logs.event("listening", reason=f"http://{f'[{host}]' if ':' in host else host}:{port}")
 

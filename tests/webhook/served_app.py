@@ -8,7 +8,7 @@ import time
 from flask import Flask, request
 from prometheus_client import CollectorRegistry
 
-from webhook import ops
+from webhook import logs, ops
 from webhook.auth import PATH_TOKEN, PathToken
 from webhook.telemetry import ROUTE, Decision, Requests, Telemetry, exposition
 
@@ -34,6 +34,7 @@ def create(settings):
 
     @app.get("/slow")
     def slow():
+        logs.event("slow_begun")
         time.sleep(float(request.args["seconds"]))
         return {"done": True}
 
