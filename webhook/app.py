@@ -9,7 +9,7 @@ from functools import partial
 
 from flask import Blueprint, Flask, Response, request
 from prometheus_client import CollectorRegistry
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from analysis.errors import AnalysisError
 from analysis.types import Json
@@ -18,9 +18,9 @@ from webhook.active import ActiveReleases
 from webhook.answers import Hook
 from webhook.auth import Guard, PathToken
 from webhook.dashboard import pages
-from webhook.errors import BadRequest, WebhookError
+from webhook.errors import WebhookError
 from webhook.gate import Gate
-from webhook.http import answer_json, answer_line, problem, problem_document
+from webhook.http import answer_json, answer_line, mistake, problem, problem_document
 from webhook.policies import Policies
 from webhook.ports import Source, Store
 from webhook.releases import CANARY_ITSELF, TERMINAL
@@ -153,7 +153,7 @@ def _handlers(app: Flask, service: Service) -> None:
     def no_empty_answers() -> Response | None:
         request.environ[ROUTE] = request.url_rule.rule if request.url_rule else "unknown"
         if request.method == "HEAD" and request.blueprint not in (None, "ops"):
-            return answer_json({"title": "Method Not Allowed", "status": 405}, 405)
+            return refused(MethodNotAllowed(valid_methods=["GET"]))
         return None
 
     @app.errorhandler(WebhookError)
@@ -162,7 +162,7 @@ def _handlers(app: Flask, service: Service) -> None:
 
     @app.errorhandler(AnalysisError)
     def impossible(error: AnalysisError) -> Response:
-        return problem(BadRequest(error.message, error.place))
+        return problem(mistake(error))
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
+from analysis.errors import AnalysisError
 from webhook import answers
 from webhook.answers import Heard, Hook
-from webhook.errors import TooLarge, WebhookError
+from webhook.errors import Forbidden, NotAuthorised, TooLarge, WebhookError
 from webhook.gate import Call
 from webhook.http import answer_json, body_of, problem_document
 from webhook.releases import Caller
@@ -34,9 +35,9 @@ def blueprint(service: Service) -> Blueprint:
             call = Call(ask=ask, caller=Caller.ARGO, at=service.clock(), may_open=request.method == "POST")
             outcome = service.gate.evaluate(call)
             heard, document = outcome.heard, dict(outcome.document)
-        except TooLarge:
+        except (TooLarge, NotAuthorised, Forbidden):
             raise
-        except WebhookError as wrong:
+        except (WebhookError, AnalysisError) as wrong:
             service.guard.authorise(request.environ, Verb.ASK, None)
             heard, document = problem_document(service, wrong, Hook.ARGO)
         service.decided("argo", "", heard, document, service.gate.stopwatch() - began)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, request
 
+from analysis.errors import AnalysisError
 from analysis.types import Json, Stage
 from webhook import answers, canary
 from webhook.answers import Heard, Hook
@@ -58,7 +59,7 @@ def _answer(service: Service, hook: Hook) -> Response:
         heard, reason, document = said.heard, said.reason, said.document or {}
     except (NotAuthorised, Forbidden):
         raise
-    except WebhookError as wrong:
+    except (WebhookError, AnalysisError) as wrong:
         service.guard.authorise(request.environ, Verb.ASK, None)
         heard, document = problem_document(service, wrong, hook)
         reason = str(document["reason"])

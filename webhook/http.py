@@ -8,6 +8,7 @@ from flask import Response, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from analysis import judge
+from analysis.errors import AnalysisError
 from analysis.types import Json, Mode, Stage
 from webhook import answers
 from webhook.answers import Heard, Hook
@@ -76,12 +77,20 @@ def problem(error: WebhookError) -> Response:
     return response
 
 
-def problem_document(service: Service, wrong: WebhookError, hook: Hook) -> tuple[Heard, dict[str, Json]]:
+def mistake(error: WebhookError | AnalysisError) -> WebhookError:
+    """Return the error itself, or what the core says of numbers and policies as the caller's mistake."""
+    return error if isinstance(error, WebhookError) else BadRequest(error.message, error.place)
+
+
+def problem_document(
+    service: Service, error: WebhookError | AnalysisError, hook: Hook
+) -> tuple[Heard, dict[str, Json]]:
     """
     Return what a controller hears of a request that cannot be judged: the safe row of its table, with the same words.
 
     In shadow for all it hears promote, as always there.
     """
+    wrong = mistake(error)
     mode = service.settings.mode or Mode.ENFORCE
     place = f"{wrong.place}: " if wrong.place else ""
     now = service.clock()
