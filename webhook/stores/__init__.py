@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from webhook.ports import Store
@@ -18,7 +20,7 @@ class ClosableStore(Store, Protocol):
         ...
 
 
-def open_store(settings: Settings) -> ClosableStore:
+def open_store(settings: Settings, clock: Callable[[], float] = time.time) -> ClosableStore:
     """
     Return the store that ``settings.store`` names: ``memory:`` or ``sqlite:PATH``.
 
@@ -29,9 +31,9 @@ def open_store(settings: Settings) -> ClosableStore:
     if scheme == "sqlite":
         from webhook.stores.sqlite import SQLiteStore
 
-        return SQLiteStore(rest, retention_s=settings.retention_s)
+        return SQLiteStore(rest, retention_s=settings.retention_s, clock=clock)
     if scheme == "memory":
         from webhook.stores.memory import MemoryStore
 
-        return MemoryStore(retention_s=settings.retention_s)
+        return MemoryStore(retention_s=settings.retention_s, clock=clock)
     raise ValueError(f"no store is called {scheme!r}")

@@ -171,12 +171,14 @@ def test_a_writer_that_does_not_let_go_is_store_down(path, sqlite_store, monkeyp
     """A lock held by another process ends a write after the busy timeout; reading goes on."""
     monkeypatch.setattr("webhook.stores.sqlite_file.BUSY_TIMEOUT_S", 0.05)
     opened(sqlite_store)
+    second = SQLiteStore(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreDown, match="locked"):
-            SQLiteStore(path).ping()
-        assert SQLiteStore(path).attempt(RELEASE, 1) is not None
-    sqlite_store.ping()
+            second.ping()
+        assert second.attempt(RELEASE, 1) is not None
+    second.ping()
+    second.close()
 
 
 def test_a_damaged_document_is_store_down(path, sqlite_store):
