@@ -19,7 +19,7 @@ from analysis.types import Json
 from webhook.errors import UnknownPolicy
 from webhook.schema import documents
 from webhook.schema import policy as wire
-from webhook.schema.problems import PolicyProblems, Problem, did_you_mean
+from webhook.schema.problems import PolicyProblems, Problem, did_you_mean, shown
 
 SUFFIXES = (".yaml", ".yml", ".json")
 CHECK_EVERY = 2.0
@@ -86,7 +86,7 @@ class Policies:
         """Return the policy called ``name``; raise `UnknownPolicy` if there is none."""
         known = self._current().by_name()
         if name not in known:
-            raise UnknownPolicy(f"no policy is called {name!r}{did_you_mean(name, known)}", "/policy")
+            raise UnknownPolicy(f"no policy is called {shown(name)}{did_you_mean(name, known)}", "/policy")
         return known[name]
 
     def match(self, namespace: str, name: str) -> Policy | None:

@@ -116,6 +116,11 @@ BROKEN = [
         "/counts: must be a list of looks",
         id="counts as number",
     ),
+    pytest.param(
+        {"questions": {f"q{n}": {"canary": counted(0, 1)} for n in range(201)}},
+        "/data/questions: must have at most 200 questions, got 201",
+        id="questions",
+    ),
     pytest.param({"questions": {}}, "/data/questions: must be an object with at least one question", id="no question"),
     pytest.param(
         {"questions": {"error-rate": []}}, f"{PLACE}: must be an object with baseline and canary", id="question as list"

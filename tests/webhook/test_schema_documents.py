@@ -102,6 +102,23 @@ def test_a_problem_reads_as_one_line():
     assert step("/a", "b/c~d") == "/a/b~1c~0d"
 
 
+def test_a_pointer_can_be_printed_whatever_the_key():
+    """A key of four megabytes, of two lines, or of half a character does not break the answer that names it."""
+    for key in ("x" * 4_000_000, "a\nb", "\ud800", "\u202e" * 99):
+        place = step("", key)
+        assert len(place) <= 81
+        assert place.isprintable()
+        assert place.encode()
+
+
+def test_a_wrong_value_that_nests_without_end_is_shown():
+    """A value deeper than the stack is refused in words too."""
+    value = []
+    for _ in range(100_000):
+        value = [value]
+    assert shown(value) == "list nested without end"
+
+
 @pytest.mark.parametrize(
     "value", ["x" * 500, "a\nb\x00", "\ud800", {"k": ["v"] * 99}], ids=["long", "lines", "surrogate", "nested"]
 )

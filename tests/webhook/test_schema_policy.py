@@ -114,6 +114,7 @@ WRONG = [
     wrong("word", "/mode: must be one of shadow, advise, enforce, got 'enforced'", mode="enforced"),
     wrong("capital", "/name: must be lower-case letters", name="Checkout"),
     wrong("line end", "/name: must be lower-case letters", name="x\n"),
+    wrong("surrogate", "/source: must be text that UTF-8 can carry", source="\ud800"),
     wrong("number", "/freeze_limit: must be a duration like 30s 5m 4h 7d, got 600", freeze_limit=600),
     wrong("unit", "/freeze_limit: must be a duration", freeze_limit="10min"),
     wrong("two units", "/freeze_limit: must be a duration", freeze_limit="1h30m"),
@@ -167,7 +168,7 @@ def test_what_is_wrong_is_named(content, words):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [case for case in WRONG if case.id not in {"nan", "infinity", "line end"}]
+    ("content", "words"), [case for case in WRONG if case.id not in {"nan", "infinity", "line end", "surrogate"}]
 )
 def test_the_schema_refuses_what_the_reader_refuses(content, words):
     """Whoever checks a file with the JSON Schema hears no other answer, but for rules that tie two places."""

@@ -248,6 +248,7 @@ def test_flaggers_payload_is_read():
     call = read_flagger(body)
     assert (call.name, call.namespace, call.phase, call.checksum) == ("podinfo", "test", "Progressing", "85d557f47b")
     assert call.metadata == {"policy": "checkout", "eventType": "Normal", "timestamp": "1795484219000", "retries": "3"}
+    assert read_flagger({"name": "a", "namespace": "b", "metadata": {"x": "\ud800"}}).metadata == {"x": "?"}
     assert read_flagger({"name": "a", "namespace": "b", "future": 1}).metadata == {}
 
 

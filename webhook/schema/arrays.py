@@ -12,7 +12,7 @@ import numpy as np
 from analysis.types import BoolArray, FloatArray, Json
 from webhook.errors import BadRequest
 from webhook.schema import scalars
-from webhook.schema.problems import did_you_mean, step
+from webhook.schema.problems import did_you_mean, shown, step
 from webhook.schema.scalars import refuse
 
 LARGEST = 1e15
@@ -163,7 +163,7 @@ def _known_fields(value: Mapping[str, Json], place: str, kind: str) -> None:
     for field in value:
         if field not in known and not (kind == "latency" and PERCENTILE.fullmatch(field)):
             near = did_you_mean(field, known)
-            rule = f"a {kind} question has no field {field!r}{near or f'; it has {chr(44).join(known)}'}"
+            rule = f"a {kind} question has no field {shown(field)}{near or f'; it has {chr(44).join(known)}'}"
             raise BadRequest(rule if kind != "limits" else "limits have no data of their own", step(place, field))
     if not value:
         raise BadRequest(f"must have fields: {', '.join(known)}", place)

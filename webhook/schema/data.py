@@ -22,12 +22,13 @@ from webhook.errors import BadRequest
 from webhook.schema import policy as wire
 from webhook.schema import scalars
 from webhook.schema.arrays import Side, read_side
-from webhook.schema.problems import did_you_mean, step
+from webhook.schema.problems import did_you_mean, shown, step
 from webhook.schema.request import refuse_unknown
 from webhook.schema.scalars import refuse
 
 MOST_SERIES = 1_000
 """Arrays of one request: replicas times fields, over all questions, sides and histories."""
+MOST_QUESTIONS = 200
 MOST_CELLS = 5_000_000
 """Numbers that one request may unfold to, missing ones included: 40 MB."""
 USUAL_STEP = 60.0
@@ -149,6 +150,8 @@ def _entries(data: Mapping[str, Json]) -> Iterator[tuple[str, str, Mapping[str, 
     questions = data.get("questions")
     if not isinstance(questions, dict) or not questions:
         raise refuse("/data/questions", "must be an object with at least one question", questions)
+    if len(questions) > MOST_QUESTIONS:
+        raise BadRequest(f"must have at most {MOST_QUESTIONS} questions, got {len(questions):,}", "/data/questions")
     for name, entry in questions.items():
         place = step("/data/questions", name)
         if not isinstance(entry, dict):
@@ -194,7 +197,7 @@ def _asked(data: Mapping[str, Json], policy: Policy) -> dict[str, _Asked]:
     for name, place, entry in _entries(data):
         if name not in known:
             near = did_you_mean(name, known) or f"; it has {', '.join(known)}"
-            raise BadRequest(f"the policy {policy.name!r} has no question {name!r}{near}", place)
+            raise BadRequest(f"the policy {policy.name!r} has no question {shown(name)}{near}", place)
         question = known[name]
         if "direction" in entry and _direction(entry, place) is not question.direction:
             rule = f"must be that of the policy ({question.direction.value}), or left out"

@@ -15,20 +15,35 @@ SHOWN = 80
 
 def shown(value: Json) -> str:
     """Return a wrong value on one line of at most `SHOWN` characters."""
-    text = repr(value) if not isinstance(value, (dict, list)) else f"{type(value).__name__} {value!r}"
-    text = text.encode("unicode_escape", "surrogatepass").decode("ascii") if not text.isprintable() else text
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = "nested without end"
+    text = f"{type(value).__name__} {text}" if isinstance(value, dict | list) else text
+    return _line(text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``", did you mean 'x'?"`` for the known word next to ``word``, else an empty string."""
+    if len(word) > SHOWN:
+        return ""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f", did you mean {near[0]!r}?" if near else ""
 
 
 def step(place: str, key: object) -> str:
-    """Return the JSON pointer of ``key`` inside ``place`` (RFC 6901: ``~`` is ``~0``, ``/`` is ``~1``)."""
-    return f"{place}/{str(key).replace('~', '~0').replace('/', '~1')}"
+    """
+    Return the JSON pointer of ``key`` inside ``place`` (RFC 6901: ``~`` is ``~0``, ``/`` is ``~1``).
+
+    A pointer is printed and logged, so a key longer than `SHOWN` is cut, and what cannot be printed is escaped.
+    """
+    return f"{place}/{_line(str(key)).replace('~', '~0').replace('/', '~1')}"
+
+
+def _line(text: str) -> str:
+    """Return text on one line of at most `SHOWN` characters that can be printed and encoded."""
+    text = text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    return text if text.isprintable() else text.encode("unicode_escape", "surrogatepass").decode("ascii")[:SHOWN]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -250,4 +250,5 @@ def read_flagger(body: Json) -> FlaggerCall:
 def _metadatum(value: Json, place: str) -> str:
     if isinstance(value, (dict, list)):
         raise refuse(place, "must be text", value)
-    return "" if value is None else value if isinstance(value, str) else str(value)
+    text = "" if value is None else value if isinstance(value, str) else str(value)
+    return text.encode("utf-8", "replace").decode()

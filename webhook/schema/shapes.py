@@ -69,6 +69,8 @@ class Text:
         if not (value or self.empty) or len(value) > self.longest:
             least = 0 if self.empty else 1
             return _refuse(problems, place, f"must have {least} to {self.longest} characters", value)
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            return _refuse(problems, place, "must be text that UTF-8 can carry", value)
         # Python's $ would let one line end pass.
         if self.pattern and not (re.search(self.pattern, value) and value[-1:] != "\n"):
             return _refuse(problems, place, self.rule, value)
