@@ -333,8 +333,8 @@ def quantile(counts: FloatArray, edges: Sequence[float], share: float) -> float:
 
     Examples
     --------
-    >>> quantile(np.array([50.0, 50.0, 0.0]), [0.1, 0.2], 0.75)
-    0.15...
+    >>> round(quantile(np.array([50.0, 50.0, 0.0]), [0.1, 0.2], 0.75), 6)
+    0.15
     """
     total = float(counts.sum())
     if not edges or total <= 0:

@@ -27,6 +27,7 @@ from webhook.releases import CANARY_ITSELF, TERMINAL
 from webhook.schema.report import verdict_object
 from webhook.service import Service
 from webhook.settings import Settings
+from webhook.stores import open_store
 from webhook.telemetry import ROUTE, Requests, Telemetry, exposition
 
 SHOWN_RELEASES = 200
@@ -64,7 +65,7 @@ def create_app(
     """
     registry = CollectorRegistry()
     telemetry = Telemetry(registry, version=version())
-    chosen = store if store is not None else _store(settings, clock)
+    chosen = store if store is not None else open_store(settings, clock)
     reading = sources if sources is not None else _sources(settings)
     policies = Policies(settings.policies, default=settings.default_policy or None, clock=stopwatch)
     guard = Guard.from_settings(settings, clock)
@@ -83,7 +84,8 @@ def create_app(
     service = Service(gate=gate, guard=guard, telemetry=telemetry, settings=settings, clock=clock)
     app = Flask("webhook", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # an empty 200 to OPTIONS would promote
-    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit
+    # One more than may be: a body in chunks is cut there without a word, and must be told from one that fits.
+    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit + 1
     app.url_map.strict_slashes = False  # never a redirect: Argo Rollouts follows it without its body
     app.url_map.merge_slashes = False
     for blueprint in (argo.blueprint, flagger.blueprint, v1.blueprint, pages.blueprint):
@@ -92,17 +94,6 @@ def create_app(
     _handlers(app, service)
     app.wsgi_app = PathToken(Requests(app.wsgi_app, telemetry))  # type: ignore[method-assign]
     return app
-
-
-def _store(settings: Settings, clock: Callable[[], float]) -> Store:
-    scheme, _, path = settings.store.partition(":")
-    if scheme == "sqlite":
-        from webhook.stores.sqlite import SQLiteStore
-
-        return SQLiteStore(path, retention_s=settings.retention_s, clock=clock)
-    from webhook.stores.memory import MemoryStore
-
-    return MemoryStore(retention_s=settings.retention_s, clock=clock)
 
 
 def _sources(settings: Settings) -> dict[str, Source]:
