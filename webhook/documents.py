@@ -57,7 +57,8 @@ def report_id(context: Context, stage: Stage, window: Window | None, closing: st
     Return the id of an answer: the same question has the same id, however often and wherever it is asked.
 
     A hash of release, attempt, policy digest, stage, window end, next weight, override in force, digest of
-    inline data, and of the fault where one stands behind the answer.
+    inline data, and of the fault where one stands behind the answer. The number of looks keeps apart what was weighed
+    from "no data yet" at a time that is also the end of a look: the source may have answered late.
     """
     attempt = context.attempt
     parts = [
@@ -65,7 +66,7 @@ def report_id(context: Context, stage: Stage, window: Window | None, closing: st
         attempt.attempt if attempt else None,
         context.policy.digest,
         stage.value,
-        round(window.end, 3) if window else None,
+        [round(window.end, 3), window.looks] if window else None,
         context.next_weight,
         context.override.id if context.override else None,
         context.data_digest,

@@ -38,7 +38,7 @@ def flagger(world, policy, weights=WEIGHTS, *, interval=60.0, seconds=1200.0):
     begun(made)
     while world.clock.now < T0 + seconds:
         made.run(world.clock.now + 10)
-        world.client.get(f"/v1/analysis?namespace=shop&name=web&policy={policy}")
+        world.get(f"/v1/analysis?namespace=shop&name=web&policy={policy}")
     return made
 
 
