@@ -146,7 +146,8 @@ def strict(text: str) -> Any:
 
 
 def is_verdict_object(answer: Any) -> None:
-    """Assert what Argo Rollouts needs of a 2xx: a JSON object of at most 2 KiB with a verdict of the three."""
+    """Assert 200 and what Argo Rollouts needs with it: a JSON object of at most 2 KiB with a verdict of the three."""
+    assert answer.status_code == 200, answer.text
     assert answer.content_type == "application/json"
     assert len(answer.data) <= 2048
     found = strict(answer.text)
