@@ -98,7 +98,7 @@ def metrics_of(found: Mapping[str, Any]) -> list[Metric]:
 
 
 def arguments(found: Mapping[str, Any], given: Sequence[Mapping[str, Any]], secret: str = "") -> dict[str, Argument]:
-    """Return the arguments of a template as a Rollout gives them; ``KeyError`` for one that the template does not have."""
+    """Return the arguments of a template as a Rollout gives them; ``KeyError`` for one that it does not have."""
     known = {arg["name"]: arg for arg in found["spec"]["args"]}
     result: dict[str, Argument] = {}
     for name, arg in known.items():
