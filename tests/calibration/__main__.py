@@ -2,7 +2,8 @@
 The long calibration: ``python -m tests.calibration [--only T1 T9] [--seed amber] [--scale 0.1]``.
 
 Prints target, reached figure and verdict of every cell and ends with 1 if one is missed. A share of false alarms
-is missed if it would come from its level less than once in a thousand times.
+is missed if it would come from its level less than once in a thousand times. A miss that a longer run has shown and a
+decision page documents is printed, and ends with 0 as long as it is no worse than that.
 """
 
 from __future__ import annotations
@@ -35,18 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows += cell.measure(seeds, bar.update)
     print(f"seeds: {', '.join(f'{name} {seed}' for name, seed in seeds.items())}")
     print(table(rows))
-    missed = [row for row in rows if not row.passed]
-    print(f"{len(rows) - len(missed)} of {len(rows)} figures within target")
-    return 1 if missed else 0
+    within = sum(row.passed for row in rows)
+    documented = sum(row.documented and not row.passed for row in rows)
+    print(f"{within} of {len(rows)} figures within target, {documented} missed as documented")
+    return 0 if within + documented == len(rows) else 1
 
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as aligned text."""
     lines = [("table", "cell", "figure", "target", "reached", "verdict", "remark")]
-    lines += [
-        (r.table, r.cell, r.figure, f"{r.target:g}", f"{r.reached:.4g}", "ok" if r.passed else "MISSED", r.remark)
-        for r in rows
-    ]
+    lines += [(r.table, r.cell, r.figure, f"{r.target:g}", f"{r.reached:.4g}", r.verdict, r.remark) for r in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 

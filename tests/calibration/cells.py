@@ -32,7 +32,15 @@ class Row:
     target: float
     reached: float
     passed: bool
+    documented: bool = False
     remark: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Return ``ok``, ``MISSED``, or ``missed, documented`` where a longer run showed the figure to be higher."""
+        if self.passed:
+            return "ok"
+        return "missed, documented" if self.documented else "MISSED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +56,9 @@ class Cell:
         Figure -> highest share: ``E>=20``, ``E>=100``, ``E>=1000``, ``aborted``, ``P>=20``, ``P>=5``.
     slower : dict
         ``(figure, alpha)`` -> largest ratio of median canary requests to those of the test that knows both rates.
+    measured : dict
+        Figure -> share that a longer run showed where it lies above its level
+        (``docs/decisions/0009-three-stable-pods.md``): such a miss is printed as one, and is news only beyond that.
     releases : int
     remark : str
     """
@@ -57,6 +68,7 @@ class Cell:
     service: Service
     levels: dict[str, float] = field(default_factory=dict)
     slower: dict[tuple[str, float], float] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
     releases: int = 2000
     remark: str = ""
 
@@ -72,7 +84,8 @@ class Cell:
         for figure, level in self.levels.items():
             hits = np.concatenate([_alarms(r, figure) for r in runs])
             count, releases = int(hits.sum()), len(hits)
-            rows.append(self._row(figure, level, count / releases, allowed(count, releases, level)))
+            known = figure in self.measured and allowed(count, releases, self.measured[figure])
+            rows.append(self._row(figure, level, count / releases, allowed(count, releases, level), known))
         return rows
 
     def _delays(self, runs: list[Runs]) -> list[Row]:
@@ -88,7 +101,7 @@ class Cell:
             rows.append(self._row(name, most, reached, reached <= most))
         return rows
 
-    def _row(self, figure: str, target: float, reached: float, passed: bool) -> Row:
+    def _row(self, figure: str, target: float, reached: float, passed: bool, documented: bool = False) -> Row:
         return Row(
             table=self.table,
             cell=self.name,
@@ -96,6 +109,7 @@ class Cell:
             target=target,
             reached=reached,
             passed=passed,
+            documented=documented,
             remark=self.remark,
         )
 
@@ -170,6 +184,7 @@ def _noisy() -> list[Cell]:
             name=f"sd 0.2, 1 v {pods}, {rps:,} rps",
             service=Service(rps=rps, sd=0.2, stable_pods=pods),
             levels=NOISY if pods == 5 else {**NOISY, "E>=100": 0.011},
+            measured={} if pods == 5 else {"E>=100": 0.0131},
             remark=FEW_PODS[pods],
         )
         for pods in (5, 3)
