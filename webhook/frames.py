@@ -74,8 +74,8 @@ class Framing:
         queries.plan(
             self.policy, self.names, step=1.0, labels=frame.get("labels")
         )  # an empty selector is said before any I/O
-        if "length" not in frame:
-            self._cadence(frame)
+        if "length" not in frame and not self._cadence(frame):
+            return "no data yet: the selectors of baseline and canary have matched nothing so far"
         self._labels(frame)
         if "start" not in frame:
             start, source = self._start(frame)
@@ -88,18 +88,23 @@ class Framing:
             self._noise(frame)
         return ""
 
-    def _cadence(self, frame: dict[str, Json]) -> None:
+    def _cadence(self, frame: dict[str, Json]) -> bool:
+        """Fix the scrape interval and the length of looks; return False where no series is there to measure it on."""
         policy, names, at = self.policy, self.names, self.at
         scrape = policy.looks.scrape
         if scrape is None:
             query = queries.scrape_query(policy, names)
             points = self.reader.fetch([query], Span(start=at, end=at, step=1.0)).points[query]
-            scrape = scrape_interval(np.concatenate([one.values for one in points]) if points else np.array([]))
+            counts = np.concatenate([one.values for one in points]) if points else np.array([])
+            if not (counts > 0).any():
+                return False
+            scrape = scrape_interval(counts)
         length = policy.looks.length if policy.looks.length is not None else max(2 * scrape, SHORTEST_LOOK)
         frame["scrape"] = scrape
         frame["length"] = length
         frame["step"] = queries.fetch_step(length, scrape)
         frame["lag"] = policy.looks.lag if policy.looks.lag is not None else scrape
+        return True
 
     def _labels(self, frame: dict[str, Json]) -> None:
         """Pin the labels that stand for LABEL and those of the scrape; what is absent is looked for again next time."""

@@ -104,10 +104,10 @@ class MemorySource:
             case "start":
                 return [_at(span, {}, np.where(self._lives(Side.CANARY, span), 1.0, np.nan))]
             case "scrape":
-                alive = self._lives(Side.BASELINE, span) | self._lives(Side.CANARY, span)
+                alive = self._lives(Side.BASELINE, span, _WINDOW) | self._lives(Side.CANARY, span, _WINDOW)
                 return [_at(span, {}, np.where(alive, _WINDOW // self.step + 1, np.nan))]
             case "label":
-                alive = self._lives(Side.BASELINE, span) | self._lives(Side.CANARY, span)
+                alive = self._lives(Side.BASELINE, span, _WINDOW) | self._lives(Side.CANARY, span, _WINDOW)
                 return [_at(span, dict.fromkeys(self.labels, "200"), np.where(alive, 1.0, np.nan))]
             case "ping":
                 return [_at(span, {}, np.ones(len(_times(span))))]
@@ -140,24 +140,24 @@ class MemorySource:
                 result.append(_at(span, {SIDE_LABEL: side.value, **_replica(query, name)}, values))
         return result
 
-    def _lives(self, side: Side, span: Span) -> BoolArray:
-        """Return at which times of a span any replica of a side has a sample."""
+    def _lives(self, side: Side, span: Span, window: float | None = None) -> BoolArray:
+        """Return at which times of a span any replica of a side has a sample within ``window`` seconds (one step)."""
         alive = np.zeros(len(_times(span)), dtype=np.bool_)
         for fields in self.numbers.values():
             for sides in fields.values():
                 for array in sides.get(side.value, {}).values():
-                    alive |= self._alive(np.asarray(array, dtype=np.float64), span)
+                    alive |= self._alive(np.asarray(array, dtype=np.float64), span, window)
         return alive
 
-    def _alive(self, values: FloatArray, span: Span) -> BoolArray:
+    def _alive(self, values: FloatArray, span: Span, window: float | None = None) -> BoolArray:
         flat = values if values.ndim == 1 else values.sum(axis=1)
-        return ~np.isnan(self._sampled(flat, span, "values"))
+        return ~np.isnan(self._sampled(flat, span, "values", window))
 
-    def _sampled(self, values: FloatArray, span: Span, name: str) -> FloatArray:
+    def _sampled(self, values: FloatArray, span: Span, name: str, window: float | None = None) -> FloatArray:
         """Return the sum of the steps (the last level) in the span's step before each of its times; NaN without any."""
         ends = self.start + self.step * np.arange(1, values.size + 1)
         times = _times(span)
-        first = np.searchsorted(ends, times - span.step + _NEARLY, side="left")
+        first = np.searchsorted(ends, times - (window or span.step) + _NEARLY, side="left")
         last = np.searchsorted(ends, times + _NEARLY, side="right")
         known = np.isfinite(values)
         number = np.concatenate([[0], np.cumsum(known)])
