@@ -19,8 +19,8 @@ from webhook.sources.memory import MemorySource
 
 ROOT = Path(__file__).parents[1]
 MANIFESTS = ROOT / "manifests"
-BEGIN = 1_780_000_000.0
-"""When the canary of `traffic` begins to serve, in unix seconds."""
+BEGIN = 1_795_514_400.0
+"""When the canary of `traffic` begins to serve: 2026-11-24T10:00:00Z."""
 HISTORY_S = 3600
 STEP_S = 10
 FIELDS = {
