@@ -32,6 +32,7 @@ from webhook.ports import Source, Store, Write
 from webhook.recording import Extended, Recorder
 from webhook.releases import CANARY_ITSELF, Asking, Attempt, Caller, ReleaseKey, asked, read, resolve, superseded
 from webhook.schema.data import data_digest, inline_policy, inline_record
+from webhook.schema.problems import PolicyProblems
 from webhook.schema.request import Ask
 
 TRIES = 6
@@ -177,7 +178,10 @@ class Gate:
     def policy_for(self, ask: Ask) -> Policy:
         """Return the policy that a request brings along, names, matches, or falls back to."""
         if isinstance(ask.policy, Mapping):
-            return self.policies.inline(ask.policy)
+            try:
+                return self.policies.inline(ask.policy)
+            except PolicyProblems as error:
+                raise error.within("/policy") from error
         if ask.policy:
             return self.policies.find(ask.policy)
         if ask.data:
