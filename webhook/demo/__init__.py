@@ -1,0 +1,1 @@
+"""The demonstration: two simulated releases, judged by the real service."""
