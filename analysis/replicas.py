@@ -16,6 +16,8 @@ Identity = tuple[tuple[str, str], ...]
 DISAGREE_RATIO = 2.0
 DISAGREE_FLOOR = 20.0
 """Copies are scraped at different moments: only more than twice plus 20 in one look is a disagreement."""
+ROUNDING = 1e-6
+"""Differences of large sums that are no whole numbers (CPU seconds) may fall this much below zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -153,9 +155,9 @@ def _copies(
         name = "/".join(parts) if any(parts) else ""
         identity = tuple(sorted((k, v) for k, v in one.labels.items() if k not in known and v))
         bound = float(one.labels.get(BUCKET_LABEL, "inf"))
-        good = np.isfinite(one.values) & ((one.values >= 0) if poison else True)
+        good = np.isfinite(one.values) & ((one.values >= -ROUNDING) if poison else True)
         if poison:
-            total, finite = per_look(one.times, np.where(good, one.values, np.nan), start, ends)
+            total, finite = per_look(one.times, np.where(good, np.maximum(one.values, 0.0), np.nan), start, ends)
             points = finite
         else:
             total, finite = per_look(one.times[good], one.values[good], start, ends)

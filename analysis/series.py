@@ -146,13 +146,13 @@ def increments(times: ArrayLike, values: ArrayLike, *, seen_before: ArrayLike = 
     values : (n,) array_like
         Samples as scraped; NaN is a broken exporter, not an absent sample.
     seen_before : array_like of bool, broadcast to (n,)
-        Whether the scrape before each sample succeeded (without this series, if it is a birth).
+        Whether the target was scraped not long before each sample (without this series, if it is a birth).
 
     Returns
     -------
     (n,) float64
         The difference to the sample before; the value itself after a fall (a restart counts from 0) and at a birth
-        that follows a successful scrape; 0 at any other first sample: what it counted before is not known to be ours.
+        under a target that was scraped before; 0 at any other first sample: what it counted before is not known to be ours.
         NaN at a NaN sample and after one.
 
     Notes

@@ -13,7 +13,7 @@ from typing import Final
 from analysis.policy import Latency, Policy, Proportion, Question, Rate, Ratio, Select
 from analysis.types import Side
 from webhook.ports import SIDE_LABEL, Query
-from webhook.selectors import asks_for_label, expand_side, fill, set_label, suffixed
+from webhook.selectors import asks_for_label, expand_side, fill, metric_name, set_label, suffixed
 
 MEMORY: Final = 300
 """Seconds for which a series that is not seen is still the same series, as for Prometheus itself."""
@@ -72,31 +72,42 @@ class Asking:
         by = ", ".join([*self.by, *extra])
         sums: dict[Side, str] = {}
         for side in Side:
-            up = f"up{{{self.text('$side', side, exclude=False)}}}"
-            seen = self._seen(self.text(total, side), up)
-            grown = [self._grown(self.text(part, side), seen) for part in parts]
+            whole = self.text(total, side)
+            grown = []
+            for part in parts:
+                series = self.text(part, side)
+                alike = metric_name(series) == metric_name(whole) or "le" in extra
+                grown.append(self._grown(series, extra, self._seen(side, whole, "" if alike else series)))
             if len(grown) > 1:
-                # Each part is summed and told apart by a label, so that one that is absent counts nothing.
-                grown = [
-                    f'label_replace(sum by ({by}) ({one}), "weighbridge_part", "{n}", "", "")'
-                    for n, one in enumerate(grown)
-                ]
+                # Each part is told apart by a label, so that one that is absent counts nothing.
+                grown = [f'label_replace({one}, "weighbridge_part", "{n}", "", "")' for n, one in enumerate(grown)]
             sums[side] = f"sum by ({by}) ({' or '.join(grown)})"
         return self._query(field, self.both(sums))
 
-    def _seen(self, total: str, up: str) -> str:
-        """Return what was scraped successfully one step earlier, by target."""
-        target = ", ".join(self.target)
-        back = duration(self.step)
-        return (
-            f"on ({target}) (group by ({target}) ({total} offset {back})"
-            f" or group by ({target}) ({up} offset {back} == 1))"
-        )
+    def _before(self, series: str) -> str:
+        return f"last_over_time({series}[{MEMORY}s] offset {duration(self.step)})"
 
-    def _grown(self, series: str, seen: str) -> str:
-        """Return the growth of each series: a fall counts from 0, NaN stays NaN, a birth under a seen target counts."""
-        before = f"last_over_time({series}[{MEMORY}s] offset {duration(self.step)})"
-        return f"({series} - {before} * ({before} <= bool {series}) or (({series} unless {before}) and {seen}))"
+    def _seen(self, side: Side, whole: str, part: str) -> str:
+        """Return 0 for each target that was scraped not long before, NaN if it said NaN."""
+        target = ", ".join(self.target)
+        up = f"up{{{self.text('$side', side, exclude=False)}}}"
+        scraped = f"max by ({target}) (max_over_time({up}[{MEMORY}s] offset {duration(self.step)}))"
+        known = [f"0 * sum by ({target}) ({self._before(series)})" for series in (part, whole) if series]
+        return f"({' or '.join(known)} or 0 * ({scraped} == 1))"
+
+    def _grown(self, series: str, extra: Sequence[str], seen: str) -> str:
+        """
+        Return by how much the series of each target grew together in one step.
+
+        Every series counts with its value, less its value before unless that was larger (a restart counts from 0) or
+        there was none (a birth counts from 0). Sums are taken before the difference: comparing series one by one is
+        what costs the source most.
+        """
+        by = ", ".join([*self.target, *extra])
+        before = self._before(series)
+        now = f"sum by ({by}) ({series})"
+        kept = f"(sum by ({by}) ({before} <= {series}) or 0 * {now})"
+        return f"({now} - {kept} + on ({', '.join(self.target)}) group_left () {seen})"
 
     def levels(self, field: str, template: str) -> Query:
         """Return the query of a level, averaged over what makes one replica."""

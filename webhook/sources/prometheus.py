@@ -29,6 +29,8 @@ from webhook.ports import Answer, Points, Query, Span
 
 MAX_POINTS: Final = 10_000
 """Evaluation times in one request; Prometheus refuses more than 11,000."""
+PIECE_POINTS: Final = 480
+"""Longer spans are cut into up to four pieces, which Prometheus evaluates at the same time."""
 _CHUNK: Final = 65_536
 _REFUSED: Final = frozenset({400, 401, 403, 404, 405, 413, 414, 422})
 
@@ -128,7 +130,7 @@ class PrometheusSource:
         ----------
         queries : sequence of Query
         span : Span
-            Cut into requests of at most 10,000 evaluation times.
+            Cut into requests of at most 10,000 evaluation times, long ones into four.
         timeout : float
             Seconds for everything together.
 
@@ -261,13 +263,14 @@ def _without_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
 
 def _pieces(span: Span) -> list[Span]:
     last = round((span.end - span.start) / span.step)
+    points = min(MAX_POINTS, max(PIECE_POINTS, last // 4 + 1))
     return [
         Span(
             start=span.start + first * span.step,
-            end=span.start + min(first + MAX_POINTS - 1, last) * span.step,
+            end=span.start + min(first + points - 1, last) * span.step,
             step=span.step,
         )
-        for first in range(0, last + 1, MAX_POINTS)
+        for first in range(0, last + 1, points)
     ]
 
 

@@ -72,10 +72,43 @@ def test_a_pod_found_late_does_not_bring_its_past(scene):
     assert scene.increments(policy(), "total", 4)[NEW] == [-1, -1, 2, 0]
 
 
-def test_a_birth_after_a_failed_scrape_is_skipped(scene):
+@pytest.mark.parametrize(
+    ("up", "expected"),
+    [
+        pytest.param([1.0, 0.0, 1.0, 1.0], [-1, 7, 2], id="scraped before it failed: born since"),
+        pytest.param([0.0, 0.0, 1.0, 1.0], [-1, -1, 2], id="never scraped: what it counted before is not ours"),
+    ],
+)
+def test_a_birth_after_a_failed_scrape(scene, up, expected):
     """Only a successful scrape proves that a series was not there before."""
-    scene.write(scene.up(NEW, [1.0, 0.0, 1.0, 1.0, 1.0]), scene.counter(NEW, {2: 7.0, 3: 9.0}))
-    assert scene.increments(policy(), "total", 3)[NEW] == [-1, -1, 2]
+    scene.write(scene.up(NEW, up), scene.counter(NEW, {2: 7.0, 3: 9.0}))
+    assert scene.increments(policy(), "total", 3)[NEW] == expected
+
+
+def test_nan_of_another_metric_spoils_its_own_part(scene):
+    """A part that is not of the total's family is watched for NaN by itself."""
+    asked = policy(error_rate(bad=("http_errors_total{$side}",)))
+    scene.write(
+        scene.counter(STABLE, [10, 20, 30, 40, 50]),
+        scene.series("http_errors_total", STABLE, [1000, 1001, NAN, 1003, 1004]),
+    )
+    np.testing.assert_array_equal(scene.increments(asked, "bad", 4)[STABLE], [1, NAN, NAN, 1])
+    np.testing.assert_array_equal(scene.increments(asked, "total", 4)[STABLE], [10, 10, 10, 10])
+
+
+def test_fractions_do_not_turn_negative(scene):
+    """Seconds of CPU over many label sets: rounding of the sums neither loses nor poisons a look."""
+    asked = policy(error_rate(bad=("cpu_seconds_total{$side}",)))
+    for one in (STABLE, NEW):
+        scene.write(
+            scene.counter(one, [1000.0 * k for k in range(5)]),
+            *(
+                scene.series("cpu_seconds_total", one, [1e6 + n / 7] * 4 + [1e6 + n / 7 + 0.1], cpu=str(n))
+                for n in range(20)
+            ),
+        )
+    found = [look[NEW]["bad"] for look in entries(scene.closed(asked, 2), "canary")]
+    assert found == pytest.approx([0.0, 2.0], abs=1e-6)
 
 
 def test_the_scrape_of_another_job_proves_nothing(scene):
