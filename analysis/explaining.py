@@ -284,6 +284,9 @@ def _reason(
     limit = f"{words.ratio(question.tolerance.ratio)}"
     if state in (State.NO_WORSE, State.BETTER):
         said = "better than stable" if state is State.BETTER else f"no worse than {limit}"
+        if float(found.step[-1]) < -math.log(found.question.alphas.step):
+            odds = words.odds(float(found.step[-1]))
+            return f"{head}: {said}, but the step is not yet proved affordable, odds {odds}{_soon(ahead)}"
         return f"{head}: {said}, odds {words.odds(float(found.promote[-1]))}"
     return f"{head}: {_missing(found, standing, limit)}{_soon(ahead)}"
 
