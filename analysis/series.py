@@ -152,8 +152,8 @@ def increments(times: ArrayLike, values: ArrayLike, *, seen_before: ArrayLike = 
     -------
     (n,) float64
         The difference to the sample before; the value itself after a fall (a restart counts from 0) and at a birth
-        under a target that was scraped before; 0 at any other first sample: what it counted before is not known to be ours.
-        NaN at a NaN sample and after one.
+        under a target that was scraped before; 0 at any other first sample: what it counted before is not known
+        to be ours. NaN at a NaN sample and after one.
 
     Notes
     -----

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from analysis import series
 from analysis.policy import (
     Gauge,
     Group,
@@ -17,7 +18,7 @@ from analysis.policy import (
     Ratio,
     Select,
 )
-from webhook import queries
+from webhook import expressions, ports, queries
 from webhook.expressions import duration
 
 NAMES = {"namespace": "shop", "name": "checkout", "baseline": "6c54", "canary": "7d9b"}
@@ -208,3 +209,9 @@ def test_what_cannot_be_asked_is_told_before_it_is_asked():
     said = queries.check(policy(ERRORS, *broken, limits("no-metric")))
     assert [line.split(":")[0] for line in said] == ["outside", "inside", "no-metric"]
     assert queries.check(policy(ERRORS)) == []
+
+
+def test_core_and_service_use_the_same_words():
+    """The core must not import the service, so the label of a side and the memory of a series are written twice."""
+    assert ports.SIDE_LABEL == series.SIDE_LABEL
+    assert expressions.MEMORY == series.MEMORY
