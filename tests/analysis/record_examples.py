@@ -42,7 +42,7 @@ def record(questions: Mapping[str, QuestionRecord], length: float = LOOK, start:
     looks = max(len(found.left_out) for found in questions.values())
     return Record(
         grid=Grid(start=start, length=length, lengthening=False),
-        ends=start + length * np.arange(1, looks + 1),
+        ends=start + length * np.arange(1, looks + 1, dtype=np.float64),
         questions=dict(questions),
         weights=more.pop("weights", np.full(looks, np.nan)),
         pairing=more.pop("pairing", Pairing.CONCURRENT),
