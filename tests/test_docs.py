@@ -50,6 +50,8 @@ LANGUAGES = {"console", "yaml", "json", "python", "text", ""}
 """``text`` shows a shape in words; everything else is run or read."""
 EXECUTED = {"curl", "weighbridge", "echo"}
 NOW = BEGIN + 900
+TIMES_WORSE = re.compile(r"<!-- canary: ([\d.]+) times the errors -->")
+"""Stands in a page whose examples are about a bad release; otherwise the canary is like the baseline."""
 FIGURES = re.compile(r"\b(reached|measured)\b", re.IGNORECASE)
 FIGURES_COMMAND = re.compile(r"make (calibrate|bench)|python -m (tests\.calibration|bench)|pytest ")
 
@@ -58,11 +60,14 @@ def ids(path):
     return str(path.relative_to(ROOT))
 
 
-def service(folder: Path, clock: Clock):
-    """Return the service that a page talks to: its policies, a healthy canary, and a clock that stands still."""
+def service(folder: Path, clock: Clock, page: str):
+    """Return the service that a page talks to: its policies, its canary, and a clock that stands still."""
+    worse = TIMES_WORSE.search(page)
     policies = folder / "policies"
     settings = Settings(policies=policies if policies.is_dir() else None)
-    return create_app(settings, sources={"default": traffic(1.0)}, clock=lambda: clock.now)
+    return create_app(
+        settings, sources={"default": traffic(float(worse[1]) if worse else 1.0)}, clock=lambda: clock.now
+    )
 
 
 @pytest.mark.parametrize("path", PAGES, ids=ids)
@@ -70,22 +75,26 @@ def test_examples_do_what_is_shown(path, tmp_path):
     """Every block of a page runs against a service of its own and gives what stands below it."""
     found = blocks(path)
     written(found, tmp_path)
-    app = service(tmp_path, Clock(now=NOW))
-    with listening(app) as served:
+    clock = Clock(now=NOW)
+    with listening(service(tmp_path, clock, path.read_text())) as served:
         for block in found:
             assert block.language in LANGUAGES, f"{block.place}: {block.language!r} is not checked"
             check = {"console": run_console, "yaml": read_yaml, "json": ask_json, "python": run_python}.get(
                 block.language
             )
-            if check is not None:
+            if check is run_console:
+                run_console(block, tmp_path, served, clock)
+            elif check is not None:
                 check(block, tmp_path, served)
 
 
-def run_console(block: Block, folder: Path, served: str) -> None:
+def run_console(block: Block, folder: Path, served: str, clock: Clock) -> None:
+    """Run every command, a second after the one before it, and compare what it says with what is shown."""
     for command in commands(block):
         if spoken(command.text, block):
             continue
         ran = run(command.text, folder, served)
+        clock.advance(1)
         assert ran.code == 0, f"{block.place}: {command.text}\n{ran.output}"
         if command.shown:
             assert alike(command.shown, ran.output), f"{block.place}: {command.text}\n{ran.output}"
