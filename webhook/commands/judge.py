@@ -13,9 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from analysis.errors import AnalysisError
 from analysis.types import Json, Mode, Stage, Verdict
 from webhook.commands import files
 from webhook.commands.terminal import Exit, fail, say, say_json
+from webhook.errors import WebhookError
+from webhook.settings import InvalidSettings, Settings
 
 CODES = {Verdict.PROMOTE.value: Exit.PROMOTE, Verdict.HOLD.value: Exit.HOLD, Verdict.ABORT.value: Exit.ABORT}
 
@@ -40,14 +43,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Judge the file and print the report."""
     raw = files.content(options.file)
-    if _is_table(options.file, raw):
-        document = _asked({"data": _table(options.file, raw)}, options, environ)
-    else:
-        from webhook.schema import scalars
-
-        parsed = scalars.parsed(raw)
-        is_record = isinstance(parsed, dict) and "format" in parsed
-        document = _recorded(parsed, options, environ) if is_record else _asked(parsed, options, environ)
+    try:
+        document = _document(raw, options, environ)
+    except (AnalysisError, WebhookError) as error:
+        if isinstance(error, InvalidSettings) or error.place.startswith("--"):
+            raise
+        fail(f"{options.file}: {error}", Exit.DATA)
     if options.json:
         say_json({key: value for key, value in document.items() if key != "inline"})
     else:
@@ -55,6 +56,18 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
         say(text.render(document).rstrip("\n"))
     return CODES[document["verdict"]]
+
+
+def _document(raw: bytes, options: argparse.Namespace, environ: Mapping[str, str]) -> Mapping[str, Json]:
+    """Return the report of a file by what it is: a table, a record, or a body."""
+    if _is_table(options.file, raw):
+        return _asked({"data": _table(options.file, raw)}, options, environ)
+    from webhook.schema import scalars
+
+    parsed = scalars.parsed(raw)
+    if isinstance(parsed, dict) and "format" in parsed:
+        return _recorded(parsed, options, environ)
+    return _asked(parsed, options, environ)
 
 
 def _is_table(path: str, raw: bytes) -> bool:
@@ -76,7 +89,6 @@ def _asked(body: Json, options: argparse.Namespace, environ: Mapping[str, str]) 
     from webhook.policies import Policies
     from webhook.releases import Caller
     from webhook.schema.request import read_ask
-    from webhook.settings import Settings
     from webhook.stores.memory import MemoryStore
 
     settings = Settings.from_environ(environ, policies=options.policies, store="memory:")
@@ -105,7 +117,6 @@ def _recorded(body: Json, options: argparse.Namespace, environ: Mapping[str, str
     from webhook.policies import Policies
     from webhook.releases import Attempt
     from webhook.schema.record import read_record
-    from webhook.settings import Settings
 
     export = read_record(body)
     settings = Settings.from_environ(environ, policies=options.policies, store="memory:")

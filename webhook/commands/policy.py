@@ -80,7 +80,7 @@ def _findings(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterat
     from webhook.policies import presets
     from webhook.schema import documents, scalars
     from webhook.schema import policy as wire
-    from webhook.schema.problems import PolicyProblems, Problem
+    from webhook.schema.problems import PolicyProblems
     from webhook.schema.request import Ask
 
     told = {name: value for name, value in vars(options).items() if name.startswith("prometheus")}
@@ -99,24 +99,21 @@ def _findings(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterat
         name = "standard input" if path == "-" else Path(path).name
         try:
             policy = wire.read(documents.parse(files.content(path), name), presets(), name)
-            if policy.name in owner:
-                rule = f"must be unique, {owner[policy.name]} has the same, got {policy.name!r}"
-                raise PolicyProblems([Problem(place="/name", rule=rule, file=name)])
         except PolicyProblems as error:
             yield name, refused(error)
             continue
-        owner[policy.name] = name
         began = time.monotonic()
-        yield (
-            name,
-            check(
-                policy,
-                source=source,
-                ask=ask,
-                at=time.time() if at is None else at,
-                left=lambda began=began: settings.source_timeout_s - (time.monotonic() - began),  # type: ignore[misc]
-            ),
+        found = check(
+            policy,
+            source=source,
+            ask=ask,
+            at=time.time() if at is None else at,
+            left=lambda began=began: settings.source_timeout_s - (time.monotonic() - began),  # type: ignore[misc]
         )
+        if owner.setdefault(policy.name, name) != name:
+            twice = f"{name}: /name: must be unique, {owner[policy.name]} has the same, got {policy.name!r}"
+            found |= {"ok": False, "problems": [twice, *found["problems"]]}
+        yield name, found
 
 
 def _source_of(settings: Settings) -> Source | None:

@@ -68,6 +68,8 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if given["log_format"] is None and not environ.get(f"{PREFIX}LOG_FORMAT") and sys.stderr.isatty():
         given["log_format"] = "text"
     settings = Settings.from_environ(environ, **given)
+    if settings.policies is not None and not settings.policies.is_dir():
+        fail(f"--policies: must be a folder, got {str(settings.policies)!r}", Exit.CONFIG)
     _refuse_taken(settings)
     from webhook import server
 
