@@ -188,8 +188,8 @@ def _seen(record: Record, names: Sequence[str]) -> list[bool]:
         found = record.questions.get(name)
         if found is not None:
             for array in found.canary.fields.values():
-                flat = array.reshape(array.shape[0], array.shape[1], -1)
-                seen |= (~np.isnan(flat)).any(axis=(0, 2)) & _usable(found)
+                elsewhere = tuple(axis for axis in range(array.ndim) if axis != 1)
+                seen |= (~np.isnan(array)).any(axis=elsewhere) & _usable(found)
     return seen.tolist()
 
 
