@@ -190,7 +190,8 @@ def standing_obstacle(policy: Policy, counted: Sequence[Evidence]) -> str:
                 return found.reason
     for found in counted:
         for flag, text in UNSOUND.items():
-            if flag in found.flags and found.required:
+            # What was proved while there was a baseline is kept: the verdict cannot become any better informed.
+            if flag in found.flags and found.required and not _proved(found, policy):
                 return text
     return ""
 
@@ -223,12 +224,20 @@ def _excused(policy: Policy, found: Evidence) -> bool:
 
 def _met(found: Evidence, policy: Policy, demand: Demand) -> bool:
     """Return whether a required question gave the proof that this stage asks for."""
+    if demand.stage in (Stage.FINAL, Stage.POST):
+        return _proved(found, policy)
+    return _step_proved(found, policy)
+
+
+def _step_proved(found: Evidence, policy: Policy) -> bool:
     if found.kind != Proportion.kind:
         return False
-    step = (found.log_e.get("step") or -math.inf) >= -math.log(policy.alpha.step)
-    if demand.stage in (Stage.FINAL, Stage.POST):
-        return step and found.state in PROVED
-    return step
+    return (found.log_e.get("step") or -math.inf) >= -math.log(policy.alpha.step)
+
+
+def _proved(found: Evidence, policy: Policy) -> bool:
+    """Return whether a question gave the proof that the last step asks for."""
+    return _step_proved(found, policy) and found.state in PROVED
 
 
 def _progress(demand: Demand) -> Callable[[Evidence], float]:
@@ -256,16 +265,33 @@ def _too_few(policy: Policy, record: Record) -> str:
 
 def _too_young(policy: Policy, record: Record, weighed: Mapping[str, CountsEvidence]) -> str:
     """Return why the running step is too young, an empty string if it is not."""
-    if policy.min_step <= 0:
-        return ""
-    first = max((found.step_start for found in weighed.values() if found.first_look is not None), default=0)
     if not len(record.ends):
         return "no look is closed yet"
-    began = float(record.ends[first] - record.lengths[first])
-    lasted = float(record.ends[-1]) - began
-    if lasted >= policy.min_step and len(record.ends) - first >= FEWEST_STEP_LOOKS:
+    told = any(event.get("kind") == "step" for event in record.events)
+    began = _step_began(record, weighed)
+    lasted = max(0.0, float(record.ends[-1]) - began)
+    looks = int(np.sum(record.ends - record.lengths >= began - 1e-6))
+    fewest = FEWEST_STEP_LOOKS if policy.min_step > 0 else int(told)
+    if lasted >= policy.min_step and looks >= fewest:
         return ""
+    if policy.min_step <= 0:
+        return "proved, but no look of this step is closed yet"
     return f"proved, but this step has lasted {words.duration(lasted)} of at least {words.duration(policy.min_step)}"
+
+
+def _step_began(record: Record, weighed: Mapping[str, CountsEvidence]) -> float:
+    """
+    Return when the running weight step began, unix seconds.
+
+    The traffic split shows it, some looks late; until it does, what the controller told counts, so that the proof of
+    one step never pays for the next.
+    """
+    first = max((found.step_start for found in weighed.values() if found.first_look is not None), default=0)
+    shown = float(record.ends[first] - record.lengths[first])
+    told = [event for event in record.events if event.get("kind") == "step"]
+    if not told or (told[-1]["after"] is not None and shown >= told[-1]["after"]):
+        return shown
+    return max(shown, float(told[-1]["time"]))
 
 
 def _overdue(policy: Policy, record: Record) -> bool:

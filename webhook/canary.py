@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 from analysis import judge
 from analysis.types import Json, Mode, Stage, Verdict
 from webhook import answers
-from webhook.answers import Heard
+from webhook.answers import Heard, Hook
 from webhook.documents import Context, closing_document, report_document
 from webhook.errors import StoreConflict, StoreFault
 from webhook.gate import Call, Gate, Outcome
 from webhook.life import closed, finished
 from webhook.overrides import in_force, retry_asked
 from webhook.ports import Write
-from webhook.releases import CANARY_ITSELF, Attempt, Caller, Phase, noted
+from webhook.releases import CANARY_ITSELF, Attempt, Caller, Phase, noted, stepped
 from webhook.schema.request import FlaggerCall
+from webhook.traffic import idle
 
 TRIES = 6
 ENDS = {"Succeeded": True, "Failed": False}
@@ -104,14 +105,18 @@ def first_traffic(gate: Gate, call: Call, outcome: Outcome) -> Said | None:
     """
     Return the approval of the first step, which comes before any canary traffic; None if the verdict stands.
 
-    While no request has reached the canary there is nothing to weigh and no way to get any but to approve: so the
-    first confirm-traffic-increase is approved, and those after it for ``first_traffic`` seconds; then the hold stands.
+    While no request reaches the canary there is nothing to weigh and no way to get any but to approve: so the first
+    confirm-traffic-increase is approved, and those after it for ``first_traffic`` seconds while looks stay without
+    requests, unless Flagger told that it took the step; then the hold stands. What came before, of an acceptance test
+    or of the revision before, is no traffic.
     """
     attempt = outcome.attempt
-    if outcome.heard is not Heard.HOLD or not outcome.untouched or attempt is None:
+    if outcome.heard is not Heard.HOLD or not outcome.weighed or attempt is None:
         return None
     since = attempt.first_approved_at
-    if since is not None and call.at - since > outcome.policy.first_traffic:
+    if since is not None and not _still_first(attempt, since, call.at, outcome):
+        return None
+    if not idle(outcome.policy, outcome.record, since):
         return None
     if since is None:
         reason = "first traffic: no request has reached the canary yet"
@@ -121,6 +126,12 @@ def first_traffic(gate: Gate, call: Call, outcome: Outcome) -> Said | None:
         except StoreFault:
             return None
     return Said(heard=Heard.PROMOTE, reason="first traffic: no request has reached the canary yet")
+
+
+def _still_first(attempt: Attempt, since: float, at: float, outcome: Outcome) -> bool:
+    """Return whether a step that was approved at ``since`` may be approved again: it seems it was refused elsewhere."""
+    taken = Hook.EVENT.value in attempt.hooks and any(step["time"] >= since for step in attempt.steps)
+    return not taken and at - since <= outcome.policy.first_traffic
 
 
 def ended(gate: Gate, call: Call, flagger: FlaggerCall) -> Said:
@@ -153,12 +164,16 @@ def _ended(gate: Gate, call: Call, flagger: FlaggerCall) -> Said:
     message = flagger.metadata.get("eventMessage", "")
     if flagger.phase in ENDS and attempt.finished_at is None and attempt.asked:
         return _close(gate, call, attempt, succeeded=ENDS[flagger.phase])
+    told = attempt
+    if call.hook not in attempt.hooks:
+        told = replace(told, hooks=(*attempt.hooks, call.hook))
     if message and TOLD.match(message):
         step = ADVANCED.search(message)
         weight = int(step.group(1)) / 100 if step else None
-        told = noted(attempt, time=call.at, weight=weight, action="flagger", reason=message[:200])
-        if told is not attempt:
-            gate.store.write(Write(attempt=told.document()))
+        told = noted(told, time=call.at, weight=weight, action="flagger", reason=message[:200])
+        told = stepped(told, call.at) if step else told
+    if told is not attempt:
+        gate.store.write(Write(attempt=told.document()))
     if attempt.told_abort_at is not None and call.hook == "post-rollout":
         return Said(heard=Heard.ABORT, reason=_why(attempt))
     return Said(heard=Heard.PROMOTE, reason="recorded")

@@ -28,6 +28,7 @@ class Context:
     What a report document says besides the judgement.
 
     ``next_weight`` is the one that was named, None otherwise; ``fault`` is empty unless we are degraded;
+    ``steps`` are the weight steps that the controller had told by then.
     ``inline`` is inline data, ``data_digest`` its digest. ``queries`` are the resolved ones with what they returned.
     """
 
@@ -49,6 +50,7 @@ class Context:
     own_seconds: float = 0.0
     source_seconds: float = 0.0
     grid: Mapping[str, Json] | None = None
+    steps: Sequence[Mapping[str, Json]] = ()
     extra: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -58,7 +60,8 @@ def report_id(context: Context, stage: Stage, window: Window | None, closing: st
 
     A hash of release, attempt, policy digest, stage, window end, next weight, override in force, digest of
     inline data, and of the fault where one stands behind the answer. The number of looks keeps apart what was weighed
-    from "no data yet" at a time that is also the end of a look: the source may have answered late.
+    from "no data yet" at a time that is also the end of a look (the source may have answered late), the number of
+    steps told what is asked before and after a step within one look.
     """
     attempt = context.attempt
     parts = [
@@ -67,6 +70,7 @@ def report_id(context: Context, stage: Stage, window: Window | None, closing: st
         context.policy.digest,
         stage.value,
         [round(window.end, 3), window.looks] if window else None,
+        len(context.steps),
         context.next_weight,
         context.override.id if context.override else None,
         context.data_digest,
@@ -162,6 +166,7 @@ def _detail(report: Report, context: Context) -> dict[str, Json]:
         "started_at": instant(attempt.started_at) if attempt and attempt.started_at is not None else None,
         "start_source": attempt.start_source if attempt else "",
         "grid": dict(context.grid) if context.grid else None,
+        "steps": [dict(step) for step in context.steps],
         "noise_window": dict(context.noise_window) if context.noise_window else None,
         "flags": sorted({*report.flags, *context.flags}),
         "notes": [*report.notes, *context.notes],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from analysis.types import Json
 from webhook.errors import NotFound
@@ -42,5 +43,7 @@ def export(gate: Gate, report: Mapping[str, Json]) -> dict[str, Json]:
     end = time(report["window"]["end"], "/window/end")
     looks = gate.store.looks(key, release["attempt"])
     rows = [row for row in looks if row["record"] == policy.digest[:16] and (end is None or row["end"] <= end + 1e-3)]
-    record = record_of(policy, frame, rows)
+    told = report["detail"].get("steps", [])
+    steps = tuple({**step, "time": min(step["time"], end)} if end is not None else step for step in told)
+    record = replace(record_of(policy, frame, rows), events=steps)
     return write_record(Export(policy=policy, record=record, release=release, window=frame.get("noise_window")))

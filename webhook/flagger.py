@@ -27,10 +27,13 @@ from webhook.tokens import Verb
 STAGES = {
     Hook.PRE_ROLLOUT: Stage.PRE,
     Hook.ROLLOUT: Stage.STEP,
-    Hook.CONFIRM_TRAFFIC_INCREASE: Stage.STEP,
     Hook.CONFIRM_PROMOTION: Stage.FINAL,
     Hook.ROLLBACK: Stage.STEP,
 }
+"""
+What each hook asks for. A traffic increase names no stage, the next weight decides: the step to all traffic is the last
+one, for behind it there is no baseline left to prove anything with.
+"""
 HOOKS = [hook for hook in Hook if hook is not Hook.ARGO]
 SELECTABLE = ("target", "service", "ingress", "route")
 

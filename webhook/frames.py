@@ -144,8 +144,11 @@ class Framing:
         gap = max(FEWEST_SCRAPES_GAP * scrape, SHORTEST_GAP)
         times = np.unique(np.concatenate([one.times for one in points])) if points else np.array([])
         if attempt.floor is not None:
-            times = times[times >= attempt.floor]
+            times = times[times > attempt.floor]
         found = start_of_presence(times, scrape, gap)
+        if found is not None and attempt.floor is not None:
+            # No look may reach back into the attempt before: its errors are not those of this one.
+            found = max(found, math.ceil(attempt.floor / frame["length"] - 1e-9) * frame["length"])
         return found, "first canary sample"
 
     def _noise(self, frame: dict[str, Json]) -> None:

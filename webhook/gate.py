@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from analysis import judge
-from analysis.limits import requests
 from analysis.policy import Policy
 from analysis.record import Record
 from analysis.report import Report
-from analysis.types import Json, Mode, Stage
+from analysis.types import Json, Mode, Stage, Verdict
 from webhook import answers
-from webhook.answers import Heard
+from webhook.answers import Heard, Hook
 from webhook.documents import Context, closing_document, report_document
 from webhook.errors import StoreConflict, StoreFault, WebhookError
 from webhook.life import advance, closed, outcome_of
@@ -30,7 +27,21 @@ from webhook.pinning import pinned, with_policy
 from webhook.policies import Policies
 from webhook.ports import Source, Store, Write
 from webhook.recording import Extended, Recorder
-from webhook.releases import CANARY_ITSELF, Asking, Attempt, Caller, ReleaseKey, asked, read, resolve, superseded
+from webhook.releases import (
+    CANARY_ITSELF,
+    SAME_TICK,
+    Asking,
+    Attempt,
+    Caller,
+    ReleaseKey,
+    asked,
+    miswired,
+    read,
+    resolve,
+    stepped,
+    steps_until,
+    superseded,
+)
 from webhook.schema.data import data_digest, inline_policy, inline_record
 from webhook.schema.problems import PolicyProblems
 from webhook.schema.request import Ask
@@ -38,8 +49,8 @@ from webhook.schema.request import Ask
 TRIES = 6
 """How often a verdict is worked out again when another process wrote the same attempt first."""
 STRIPES = 64
-UNWIRED_TICKS = 3
-"""Ticks of Flagger's loop without any confirm hook after which a hold is known to have nowhere to wait."""
+HOLD_FAILS = "rollout?hold=fail"
+"""Where a hold counts as a failed check it can do without a confirm hook to wait at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +72,11 @@ class Call:
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def noted_hook(self) -> str:
+        """Return the hook as the attempt remembers it: one that lets a hold fail is told apart."""
+        return HOLD_FAILS if self.hold_fails and self.hook == Hook.ROLLOUT.value else self.hook
+
+    @property
     def horizon(self) -> float:
         """Return the time that the verdict is given for: the end of a past window, ``at``, else now."""
         if self.ask.to is not None:
@@ -73,14 +89,16 @@ class Outcome:
     """
     What a view needs to answer: what the caller hears, the report document, the attempt as it now stands.
 
-    ``untouched``: the source answered, nobody has spoken, and no request has reached the canary yet.
+    ``weighed``: the source answered and nobody has spoken; ``record`` is what it said, None if it has never seen the
+    canary.
     """
 
     heard: Heard
     document: Mapping[str, Json]
     attempt: Attempt | None = None
     policy: Policy
-    untouched: bool = False
+    weighed: bool = False
+    record: Record | None = None
     degraded: bool = False
 
     @property
@@ -219,7 +237,8 @@ class Gate:
             key = known[-1].key  # a person who types curl means the revision that is rolling out
         opens = call.may_open and not call.read_only and not ask.dry_run and ask.from_ is None
         asking = Asking(
-            key=key, caller=call.caller, at=call.at, hook=call.hook, may_open=opens, step=ask.step, stage=ask.stage,
+            key=key, caller=call.caller, at=call.at, hook=call.noted_hook, may_open=opens,
+            step=ask.step, stage=ask.stage,
             started_at=ask.started_at, stable_revision=ask.stable_revision, annotation=ask.annotation,
         )  # fmt: skip
         before = resolve(asking, known, retry_asked(words, key, call.at))
@@ -229,8 +248,8 @@ class Gate:
         attempt = with_policy(attempt, policy)
         if ask.from_ is not None:
             attempt = replace(attempt, records={}, version=0)
-        flags = tuple(_flags(attempt, everything, call))
-        mode = Mode.SHADOW if "miswired" in flags and not call.hold_fails else self.mode_of(policy)
+        flags = ("miswired",) if call.caller is Caller.FLAGGER and miswired(attempt, everything) else ()
+        mode = Mode.SHADOW if "miswired" in flags and HOLD_FAILS not in attempt.hooks else self.mode_of(policy)
         word = in_force(words, attempt, call.at)
         return replace(
             case, attempt=attempt, before=before if stored else None, known=known, policy=policy, word=word,
@@ -264,7 +283,8 @@ class Gate:
             reason = extended.fault or extended.hold or "no data"
             report = judge.cannot_judge(reason, ask.stage or Stage.STEP, call.horizon)
         else:
-            report = self._judged(case, extended.record)
+            told = steps_until(case.attempt, call.horizon)
+            report = self._judged(case, replace(extended.record, events=told))
         return self._concluded(case, report, extended, extended.record)
 
     def _judged(self, case: _Case, record: Record) -> Report:
@@ -301,14 +321,17 @@ class Gate:
                 attempt, said=said, stage=report.stage, reason=document["reason"], at=call.at, weight=weight,
                 report_id=document["id"], degraded=degraded, human=case.word is not None,
             )  # fmt: skip
+            if _unseen_step(call, attempt, said):
+                attempt = stepped(attempt, call.at + SAME_TICK)
             document = report_document(report, said, replace(context, attempt=attempt))
             attempt = self._write(case, attempt, document, extended, context)
         else:
             self.store.write(Write(report=document))
-        fresh = case.word is None and not degraded and (extended.unseen or untouched(case.policy, record))
+        weighed = case.word is None and not degraded and (record is not None or extended.unseen)
         return Outcome(
-            heard=heard, document=document, attempt=attempt, policy=case.policy, untouched=fresh, degraded=degraded
-        )
+            heard=heard, document=document, attempt=attempt, policy=case.policy, weighed=weighed, record=record,
+            degraded=degraded,
+        )  # fmt: skip
 
     def _context(self, case: _Case, attempt: Attempt | None, extended: Extended) -> Context:
         ask, frame = case.call.ask, extended.frame
@@ -335,6 +358,7 @@ class Gate:
             own_seconds=self.stopwatch() - case.begun - extended.source_seconds,
             source_seconds=extended.source_seconds,
             grid=grid,
+            steps=() if ask.data else steps_until(attempt, case.call.horizon),
         )
 
     def _write(
@@ -367,20 +391,7 @@ class Gate:
         return Outcome(heard=heard, document=document, policy=case.policy, degraded=True)
 
 
-def _flags(attempt: Attempt, everything: Sequence[Attempt], call: Call) -> list[str]:
-    """Return ``miswired`` once Flagger's loop has turned often enough without any confirm hook: a hold cannot wait."""
-    wired = any(hook.startswith("confirm-") for a in (*everything, attempt) for hook in a.hooks)
-    if call.caller is Caller.FLAGGER and not wired and len(attempt.asked) >= UNWIRED_TICKS:
-        return ["miswired"]
-    return []
-
-
-def untouched(policy: Policy, record: Record | None) -> bool:
-    """Return whether a record shows that no request has reached the canary: silence, not a selector gone wrong."""
-    if record is None:
-        return False
-    newest = [found.left_out[-1] for found in record.questions.values() if found.left_out]
-    if any(reason is not None and reason.code != "no_series" for reason in newest):
-        return False
-    seen = requests(record, [question.name for question in policy.questions])
-    return not np.nansum(seen) > 0
+def _unseen_step(call: Call, attempt: Attempt, said: Verdict) -> bool:
+    """Return whether Flagger now takes a step that no event hook will tell of."""
+    increase = call.caller is Caller.FLAGGER and call.hook == Hook.CONFIRM_TRAFFIC_INCREASE.value
+    return increase and said is Verdict.PROMOTE and Hook.EVENT.value not in attempt.hooks

@@ -57,6 +57,8 @@ def advance(
     after = replace(noted(attempt, time=at, weight=weight, action=action, reason=reason), last_report=report_id)
     if degraded:
         return after
+    if said is Verdict.PROMOTE and stage in (Stage.STEP, Stage.FINAL) and after.promised_at is None:
+        after = replace(after, promised_at=at)
     if said is Verdict.ABORT:
         return replace(
             after,

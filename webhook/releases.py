@@ -23,7 +23,10 @@ GAP_INTERVALS = 3
 FIRST_INTERVAL = 60.0
 """Flagger's default interval in seconds, assumed until two ticks were seen."""
 HISTORY_LIMIT = 200
+STEPS_KEPT = 100
 TICKS_KEPT = 8
+UNWIRED_TICKS = 3
+"""Ticks of Flagger's loop without any confirm hook after which a hold is known to have nowhere to wait."""
 CANARY_ITSELF = "*"
 """Stands for the revision where something is kept about a Flagger canary and none of its revisions."""
 
@@ -74,7 +77,8 @@ class Attempt:
     until known. ``floor`` is the earliest start it may have: the end of the attempt before it.
     ``policies`` holds each policy that was asked under, whole and pinned, by name; ``records`` the frame
     of its record (grid, noise, header) by policy digest. ``asked`` holds the newest ticks, ``hooks``
-    every hook that was called. ``finished_at`` is when the controller itself said that it was over.
+    every hook that was called. ``steps`` are the weight steps that the controller told, see `stepped`, ``promised_at``
+    when the step that runs was first promoted. ``finished_at`` is when the controller itself said that it was over.
     """
 
     cluster: str
@@ -98,6 +102,8 @@ class Attempt:
     asked: tuple[float, ...] = ()
     hooks: tuple[str, ...] = ()
     steps_seen: tuple[int, ...] = ()
+    steps: tuple[Json, ...] = ()
+    promised_at: float | None = None
     background_named: bool = False
     told_abort_at: float | None = None
     ended_at: float | None = None
@@ -109,9 +115,7 @@ class Attempt:
     @property
     def key(self) -> ReleaseKey:
         """Return the revision it belongs to."""
-        return ReleaseKey(
-            cluster=self.cluster, namespace=self.namespace, name=self.name, revision=self.revision
-        )
+        return ReleaseKey(cluster=self.cluster, namespace=self.namespace, name=self.name, revision=self.revision)
 
     @property
     def ended(self) -> bool:
@@ -124,7 +128,7 @@ class Attempt:
 
 
 _FIELDS = frozenset(f.name for f in fields(Attempt))
-_TUPLES = ("history", "asked", "hooks", "steps_seen")
+_TUPLES = ("history", "asked", "hooks", "steps_seen", "steps")
 
 
 def read(document: Mapping[str, Json]) -> Attempt:
@@ -170,14 +174,37 @@ def resolve(asking: Asking, known: Sequence[Attempt], retry_at: float | None = N
     """
     mine = [a for a in known if a.key == asking.key]
     last = mine[-1] if mine else None
+    elsewhere = _elsewhere(asking, known)
     if last is None:
-        return _open(asking, 1, None, "first request of this revision")
+        return _open(asking, 1, elsewhere, "first request of this revision")
     if not asking.may_open:
         return last
+    if _replaced(asking, last, known):
+        return _open(asking, last.attempt + 1, elsewhere, "asked again after another revision")
     reason, floor = _reopen(asking, last, retry_at)
     if reason:
         return _open(asking, last.attempt + 1, floor, reason)
     return last
+
+
+def _elsewhere(asking: Asking, known: Sequence[Attempt]) -> float | None:
+    """
+    Return until when the canary was another revision, None if none is known: not every selector tells them apart.
+
+    Flagger asks about a revision before it gives it any traffic, Argo Rollouts only after.
+    """
+    others = [a.asked[-1] for a in known if a.key != asking.key and a.asked and a.asked[-1] <= asking.at]
+    if others and asking.caller is Caller.FLAGGER:
+        return asking.at
+    return max(others, default=None)
+
+
+def _replaced(asking: Asking, last: Attempt, known: Sequence[Attempt]) -> bool:
+    """Return whether another revision began after this one was over, so that it now comes back: a revert."""
+    if asking.caller is Caller.V1 or not last.ended or last.ended_at is None:
+        return False
+    other = any(a.key != last.key and a.opened_at >= last.ended_at for a in known)
+    return other and asking.at > last.ended_at + RETRY_AFTER
 
 
 def _reopen(asking: Asking, last: Attempt, retry_at: float | None) -> tuple[str, float | None]:
@@ -251,6 +278,8 @@ def asked(attempt: Attempt, asking: Asking) -> Attempt:
         hooks = (*hooks, asking.hook)
     steps = attempt.steps_seen
     if asking.step is not None and asking.stage is not Stage.BACKGROUND and asking.step not in steps:
+        if steps and asking.step > max(steps):
+            attempt = stepped(attempt, asking.at)
         steps = (*steps, asking.step)
     return replace(
         attempt,
@@ -261,6 +290,27 @@ def asked(attempt: Attempt, asking: Asking) -> Attempt:
         stable_revision=asking.stable_revision or attempt.stable_revision,
         annotation=asking.annotation or attempt.annotation,
     )
+
+
+def miswired(attempt: Attempt, everything: Sequence[Attempt]) -> bool:
+    """Return whether Flagger's loop has turned often enough without any confirm hook: a hold cannot wait."""
+    wired = any(hook.startswith("confirm-") for a in (*everything, attempt) for hook in a.hooks)
+    return not wired and len(attempt.asked) >= UNWIRED_TICKS
+
+
+def stepped(attempt: Attempt, at: float) -> Attempt:
+    """
+    Return the attempt with a weight step noted that the controller told at ``at``, or made just before.
+
+    ``after`` is when the step before it was first promoted: the weight cannot have changed earlier.
+    """
+    event = {"kind": "step", "time": at, "after": attempt.promised_at}
+    return replace(attempt, steps=(*attempt.steps, event)[-STEPS_KEPT:], promised_at=None)
+
+
+def steps_until(attempt: Attempt | None, at: float) -> tuple[Json, ...]:
+    """Return the weight steps that had been told by ``at``."""
+    return () if attempt is None else tuple(step for step in attempt.steps if step["time"] <= at)
 
 
 def noted(attempt: Attempt, *, time: float, weight: float | None, action: str, reason: str) -> Attempt:

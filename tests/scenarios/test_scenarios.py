@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from tests.controllers.argo import RolloutPhase
@@ -36,7 +38,7 @@ def flagger(world, policy, weights=WEIGHTS, *, interval=60.0, seconds=1200.0):
     """Return a canary that was updated in its second tick, while somebody watches every ten seconds."""
     made = canary(world, weights, policy=policy, interval=interval)
     begun(made)
-    while world.clock.now < T0 + seconds:
+    while world.clock.now < T0 + seconds and made.phase not in (CanaryPhase.SUCCEEDED, CanaryPhase.FAILED):
         made.run(world.clock.now + 10)
         world.get(f"/v1/analysis?namespace=shop&name=web&policy={policy}")
     return made
@@ -46,7 +48,7 @@ def steps_without_promote(world, weights, hook):
     """Return the weights that were raised although the last answer before was no promote."""
     raised = [(time, weight) for time, weight in weights if weight > 0]
     bad = []
-    for (began, _), (time, weight) in zip(raised, raised[1:], strict=False):
+    for (began, _), (time, weight) in pairwise(raised):
         asked = [one for one in world.heard if one.hook == hook and began <= one.time <= time]
         said = bool(asked) and (asked[-1].status == 200 and asked[-1].verdict in ("promote", None))
         if not said:
@@ -62,7 +64,7 @@ def test_argo_promotes_what_keeps_all_limits(build):
     assert made.phase is RolloutPhase.HEALTHY
     assert made.stable == "7d9b8c5f66"
     assert steps_without_promote(world, made.weights, "analysis") == []
-    gaps = [b - a for (a, _), (b, _) in zip(made.weights, made.weights[1:], strict=False)]
+    gaps = [b - a for (a, _), (b, _) in pairwise(made.weights)]
     assert min(gaps) >= 60
     told = world.release()
     assert told["release"]["phase"] == "promoted"
