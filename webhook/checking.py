@@ -25,6 +25,7 @@ from webhook.gate import Gate
 from webhook.policies import check_static
 from webhook.ports import SIDE_LABEL, Answer, Points, Query, Source, Span
 from webhook.prospects import Traffic, prospects
+from webhook.readings import ABOUT_RELEASE
 from webhook.recording import names_of, selecting
 from webhook.releases import Attempt
 from webhook.schema.problems import PolicyProblems
@@ -208,8 +209,8 @@ def _read(
     for query in plan:
         found.queries.append(_query(query, answer, refusals))
     found.problems += [f"{label_of(query)}: the source refused it: {said}" for query, said in refusals.items()]
-    found.problems += [f"{name}: {said}" for name, said in frame.get("missing", {}).items()]
     if refusals:
+        found.problems += [f"{name}: {said}" for name, said in frame.get("missing", {}).items()]
         return
     closed = close_looks(
         readings_of(frame, policy, names, answer), start=first, ends=first + length * np.arange(1, looks + 1)
@@ -235,7 +236,7 @@ def _read(
             entry["noise"] = {key: learned[key] for key in ("phi", "source", "looks", "replicas")}
             entry["prospects"] = prospects(policy, question, traffic)
         found.questions.append(entry)
-        _judge_sides(found, entry, sides)
+        _judge_sides(found, entry)
 
 
 def _answered(reader: Reader, plan: Sequence[Query], span: Span) -> tuple[Answer, dict[Query, str]]:
@@ -303,15 +304,17 @@ def _left_out(closed: Closed, name: str) -> dict[str, Json] | None:
     return {"code": code, "text": text, "looks": len(reasons), "of": len(closed.rows)}
 
 
-def _judge_sides(found: _Findings, entry: Mapping[str, Json], sides: Mapping[Side, SideSeries]) -> None:
+def _judge_sides(found: _Findings, entry: Mapping[str, Json]) -> None:
     """Say what would keep a verdict from being given: silence of the baseline, sides that are not apart."""
     name, left_out = entry["name"], entry["left_out"]
     both = sorted(set(entry["sides"]["baseline"]["replicas"]) & set(entry["sides"]["canary"]["replicas"]))
     if both:
         found.problems.append(f"{name}: on both sides: {', '.join(both[:3])}{' …' if len(both) > 3 else ''}")
-    if left_out is not None and left_out["code"] not in USUAL:
+    numbers = [q["series"] for q in found.queries if q["question"] == name and q["field"] not in ABOUT_RELEASE]
+    seen = {side.value: any(series[side.value] for series in numbers) for side in Side}
+    if not seen["baseline"]:
+        found.problems.append(f"{name}: no data of the baseline in the last {WINDOW_S / 60:.0f} minutes")
+    elif left_out is not None and left_out["code"] not in USUAL:
         found.problems.append(f"{name}: {left_out['text']} ({left_out['looks']} of {left_out['of']} looks)")
-    elif not sides[Side.BASELINE].fields:
-        found.problems.append(f"{name}: no data of the baseline in the last 15 minutes")
-    elif not sides[Side.CANARY].fields:
+    elif not seen["canary"]:
         found.notes.append(f"{name}: no canary now; that is usual while no release runs")
