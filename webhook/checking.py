@@ -37,7 +37,7 @@ WINDOW_S: Final = 900.0
 """How much of the recent past is read: enough looks to learn the noise, little enough for any source."""
 FIELDS = ("policy", "release", "at")
 GUESSED = {"scrape": 15.0, "length": 30.0, "step": 15.0, "lag": 15.0}
-"""The cadence with which queries are tried where the source refused to tell it."""
+"""The cadence with which queries are tried where the source cannot tell it."""
 USUAL = frozenset({"no_series", "gap"})
 """Why a look may be unusable while no release runs: no fault of the policy."""
 
@@ -172,14 +172,18 @@ def _ask_source(
     except InvalidPolicy:
         return  # `queries.check` has said it
     except (SourceRefused, SourceLimit):
-        frame = {**GUESSED, "start": at - WINDOW_S, "labels": {}, **frame}
+        pass
     except SourceFault as down:
         _down(found, down)
         return
+    measured = "length" in frame
+    frame = {**GUESSED, "start": at - WINDOW_S, "labels": {}, **frame}
     try:
         _read(found, chosen, names, frame, reader, at)
     except SourceFault as down:
         _down(found, down)
+    if not measured and found.source is not None:
+        found.source |= {"scrape_seconds": None, "look_seconds": None}
 
 
 def _down(found: _Findings, down: SourceFault) -> None:

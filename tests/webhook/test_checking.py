@@ -416,9 +416,18 @@ def test_a_running_prometheus_is_asked(run, folder, prometheus):
     assert "scraped every 15 s, so a look lasts 30 s" in text
     assert "code stands for LABEL" in text
     assert f"2 replicas: {scenes.STABLE}, {scenes.STABLE2}" in text
-    assert f"1 replicas: {scenes.NEW}" in text or f"1 replica: {scenes.NEW}" in text
+    assert f"1 replica: {scenes.NEW}" in text
     assert "error-rate total: parsed; series: baseline 2, canary 1" in text
     assert "abort at 2x" in text
+
+
+def test_names_that_match_nothing_are_a_problem(run, folder, prometheus):
+    """A release that the source does not know has no baseline, and no scrape interval that could be measured."""
+    unknown = ["absent" if word == "shop" else word for word in NAMED]
+    code, out, err = run("check", folder / "good.yaml", "--prometheus", prometheus.url, *unknown)
+    assert (code, err) == (1, "")
+    assert "error-rate: no data of the baseline in the last 15 minutes" in " ".join(out.split())
+    assert "nothing to measure the scrape interval on" in out
 
 
 def test_promql_that_does_not_parse_is_named(run, folder, prometheus):

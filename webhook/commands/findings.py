@@ -27,17 +27,21 @@ def render(found: Mapping[str, Json], file: str) -> str:
     rows += _listed("note", found["notes"])
     source = found["source"]
     if source and not source["fault"]:
-        rows += _wrapped(
-            "source",
-            f"scraped every {words.duration(source['scrape_seconds'])}, so a look lasts "
-            f"{words.duration(source['look_seconds'])}; {source['window']['looks']} looks read",
-        )
+        rows += _wrapped("source", _cadence(source))
         rows += _listed("warning", source["warnings"])
     for query in found["queries"]:
         rows += _query(query)
     for question in found["questions"]:
         rows += _question(question)
     return "\n".join(rows)
+
+
+def _cadence(source: Mapping[str, Json]) -> str:
+    read = f"{words.count(source['window']['looks'])} looks read"
+    if source["scrape_seconds"] is None:
+        return f"nothing to measure the scrape interval on; {read}"
+    scrape, look = words.duration(source["scrape_seconds"]), words.duration(source["look_seconds"])
+    return f"scraped every {scrape}, so a look lasts {look}; {read}"
 
 
 def _query(query: Mapping[str, Json]) -> Iterator[str]:
@@ -77,7 +81,9 @@ def _side(counted: Mapping[str, Json], *, visible: bool) -> str:
         told.append(f"{words.count(counted['bad'])} of them bad")
     names = counted["replicas"]
     if names:
-        told.append(f"{len(names)} replicas: {', '.join(names[:4])}{' …' if len(names) > 4 else ''}")
+        told.append(
+            f"{len(names)} replica{'s' if len(names) != 1 else ''}: {', '.join(names[:4])}{' …' if len(names) > 4 else ''}"
+        )
     elif not visible:
         told.append("replicas not visible (weaker proof)")
     return "; ".join(told)
