@@ -229,7 +229,7 @@ def test_a_record_remembers_what_was_asked(run, tmp_path, service):
     client = service.app.test_client()
     heard = client.post("/v1/analysis", json={"release": RELEASE | {"next_weight": 0.25}}).get_json()
     record = client.get(f"/v1/reports/{heard['id']}/record").get_json()
-    record["release"]["next_weight"] = 0.25
+    record["release"]["asked"] = {"stage": None, "next_weight": 0.25}
     path = saved(tmp_path, record)
     told = [
         json.loads(run("judge", path, *options, "--json")[1])

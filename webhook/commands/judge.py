@@ -159,19 +159,22 @@ def _recorded(body: Json, options: argparse.Namespace, environ: Mapping[str, str
 
 def _demand(release: Mapping[str, Json], options: argparse.Namespace) -> tuple[Stage | None, float | None]:
     """
-    Return stage and next weight: the ones named, else those of the report that the record was exported with.
+    Return stage and next weight: those named here, else those the report was asked for that the record came with.
 
-    A last step that nobody named followed from the observed share; it must follow from it again.
+    A record that does not hold what was asked (``asked``) is judged for the stage that was answered.
     """
+    from webhook.schema.request import read_ask
+
     stage, next_weight = _stage(options), _next_weight(options)
     if stage is not None or next_weight is not None:
         return stage, next_weight
-    known = release.get("stage")
-    stage = Stage(known) if known in [one.value for one in Stage] else None
-    weight = release.get("next_weight")
-    if isinstance(weight, int | float) and not isinstance(weight, bool) and 0 < weight <= 1:
-        return stage, float(weight)
-    return (None if stage is Stage.FINAL and "next_weight" in release else stage), None
+    asked = release.get("asked")
+    if isinstance(asked, Mapping):
+        known = read_ask(
+            {"stage": asked.get("stage"), "release": {"next_weight": asked.get("next_weight")}}, loose=True
+        )
+        return known.stage, known.next_weight
+    return (Stage(release["stage"]) if release.get("stage") in [one.value for one in Stage] else None), None
 
 
 def _policy(named: str | None) -> str | Mapping[str, Json] | None:
