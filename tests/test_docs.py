@@ -16,6 +16,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from analysis.record import LeftOut
 from analysis.types import State, Verdict
 from tests.calibration.cells import CELLS
 from tests.controllers.argo import RolloutPhase
@@ -139,11 +140,16 @@ def read_yaml(block: Block, folder: Path, served: str) -> None:
         raise AssertionError(f"{block.place}: what is this?")
 
 
+def healthy_or_not(times: float, clock: Clock):
+    """Return a service over a canary with ``times`` as many errors."""
+    return create_app(Settings(), sources={"default": traffic(times)}, clock=lambda: clock.now)
+
+
 def drive_argo(strategy, block: Block) -> None:
     """A Rollout with this strategy promotes a healthy release and goes back from a bad one."""
     for times, phase in ((1.0, RolloutPhase.HEALTHY), (3.0, RolloutPhase.DEGRADED)):
         clock = Clock(now=BEGIN)
-        app = create_app(Settings(), sources={"default": traffic(times)}, clock=lambda clock=clock: clock.now)
+        app = healthy_or_not(times, clock)
         rollout = rollout_of(strategy, clock, Asked(app), "secret").update("77db79d599")
         rollout.run(until=BEGIN + 3600)
         assert rollout.phase is phase, f"{block.place}: {rollout.message}"
@@ -153,7 +159,7 @@ def drive_flagger(spec, block: Block) -> None:
     """A Canary with this spec promotes a healthy release and rolls a bad one back."""
     for times, phase in ((1.0, CanaryPhase.SUCCEEDED), (3.0, CanaryPhase.FAILED)):
         clock = Clock(now=BEGIN - 120)
-        app = create_app(Settings(), sources={"default": traffic(times)}, clock=lambda clock=clock: clock.now)
+        app = healthy_or_not(times, clock)
         canary = canary_of(spec, clock, Asked(app))
         canary.run(until=BEGIN - 60)
         canary.update("2").run(until=BEGIN + 5400)
@@ -310,6 +316,28 @@ def test_every_verb_of_a_token_is_documented():
 def test_every_state_is_explained():
     """docs/explaining.md says what each state means and what to do."""
     assert sorted(columns((DOCS / "explaining.md").read_text(), "## States")) == sorted(State)
+
+
+def test_every_reason_about_the_set_up_is_explained():
+    """docs/explaining.md explains every code under which a look is left out, and every flag of a question."""
+    text = (DOCS / "explaining.md").read_text()
+    codes = set(re.findall(r"``(\w+)``", LeftOut.__doc__ or "")) - {"code", "text"}
+    assert set(columns(text, "## Reasons that are about the set-up")) == codes
+    source = (ROOT / "analysis" / "compare" / "counts.py").read_text() + (ROOT / "analysis" / "noise.py").read_text()
+    flags = set(re.findall(r'(?:append\(|\[)"([a-z]+(?:_|: | )[a-z_: ]+)"[\])]', source))
+    assert flags >= {"noise: prior", "pods: unknown", "no_baseline"}
+    explained = {
+        flag for header, rows in tables(text) if header[0] == "flag" for row in rows for flag in row[0].split(", ")
+    }
+    assert flags <= explained | codes
+
+
+def test_parts_of_a_report_are_those_of_its_text():
+    """docs/explaining.md names every heading of a report's text."""
+    source = (ROOT / "webhook" / "explain" / "text.py").read_text()
+    headings = set(re.findall(r'"([A-Z][A-Z ]{3,})"', source))
+    assert headings >= {"QUESTIONS", "QUERIES", "LEFT OUT"}
+    assert headings <= set(columns((DOCS / "explaining.md").read_text(), "## The text of a report"))
 
 
 def test_every_route_is_documented():
