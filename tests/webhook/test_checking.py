@@ -1,28 +1,19 @@
-"""Checking policies: alone, against numbers in memory, against a running Prometheus, over HTTP, by the command."""
+"""Checking policies: alone, against numbers in memory, over HTTP."""
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from analysis.policy import Limit, Limits, Policy, Proportion, Tolerance
+from analysis.policy import Limit, Limits
 from analysis.questions import Group
-from analysis.types import Direction, May
-from tests.prometheus_server import running
-from tests.webhook.sources import scene as scenes
 from webhook.checking import check
-from webhook.cli import main
 from webhook.errors import SourceDown, SourceRefused
 from webhook.policies import Policies
-from webhook.prospects import Traffic, prospects
 from webhook.schema.request import Ask
 from webhook.sources.memory import MemorySource
-from webhook.sources.prometheus import PrometheusSource
 
 NOW = 1_760_004_000.0
 STEP = 15.0
@@ -194,72 +185,13 @@ def test_a_refused_query_is_named_and_the_others_still_run():
     assert found["problems"] == ["error-rate bad: the source refused it: parse error"]
 
 
-# what could be proved how soon
-
-QUESTION = Proportion(name="error-rate", bad=("b{$side}",), total="t{$side}")
-ONE = Policy(name="one", questions=(QUESTION,))
-TRAFFIC = Traffic(requests_per_second=200.0, bad_share=0.01, phi=1.0)
-
-
-def needed(nats, weight, ratio, limit, share, phi):
-    """Return canary requests for so much evidence, by the definition: divergence of two splits of the bad events."""
-    rho, slack = limit
-    base = share + slack / rho
-    bad = {"canary": weight * ratio * share, "baseline": (1 - weight) * base}
-    null = {"canary": weight * rho, "baseline": 1 - weight}
-    events = sum(bad.values())
-    divergence = sum(
-        bad[side] / events * math.log(bad[side] / events / (null[side] / sum(null.values()))) for side in bad
-    )
-    return nats * weight / (events * divergence / phi)
-
-
-@pytest.mark.parametrize("phi", [1.0, 2.5])
-@pytest.mark.parametrize("weight", [0.05, 0.1, 0.25])
-def test_prospects_follow_the_definition(weight, phi):
-    """Requests to abort a doubling and to take the last step are those of the divergence, times the median's part."""
-    traffic = replace(TRAFFIC, phi=phi)
-    (row,) = [one for one in prospects(ONE, QUESTION, traffic) if one["weight"] == weight]
-    warn = needed(math.log(1000) + 1.1, weight, 2.0, (1.0, 0.0), 0.01, phi)
-    beyond = needed(math.log(3) + 1.1, weight, 2.0, (1.5, 0.001), 0.01, phi)
-    assert row["abort"]["2"]["canary_requests"] == pytest.approx(max(warn, beyond), abs=1)
-    assert row["abort"]["2"]["seconds"] == pytest.approx(max(warn, beyond) / (200 * weight), abs=1)
-    last = needed(math.log(20) + 0.6, weight, 1.0, (1.5, 0.001), 0.01, phi)
-    assert row["final"]["canary_requests"] == pytest.approx(0.8 * last, abs=1)
-
-
-def test_more_harm_is_seen_sooner_and_more_weight_decides_sooner():
-    """Laws that need no formula: three times is seen before twice, and 25 % before 5 %."""
-    rows = prospects(ONE, QUESTION, TRAFFIC)
-    assert all(row["abort"]["3"]["seconds"] < row["abort"]["2"]["seconds"] for row in rows)
-    for wait in ([row["final"]["seconds"] for row in rows], [row["abort"]["2"]["seconds"] for row in rows]):
-        assert wait == sorted(wait, reverse=True)
-
-
-def test_a_step_needs_less_than_the_last_one():
-    """A step is worth what it can cost; the last one also asks for the proof of harmlessness."""
-    assert all(row["step"]["seconds"] < row["final"]["seconds"] for row in prospects(ONE, QUESTION, TRAFFIC))
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        pytest.param(replace(QUESTION, may=May.HOLD), id="may hold only"),
-        pytest.param(replace(QUESTION, tolerance=Tolerance(ratio=4.0, absolute=0.0)), id="tolerated"),
-    ],
-)
-def test_what_can_never_be_aborted_says_so(question):
-    """Never is null with a reason, not a large number."""
-    row = prospects(replace(ONE, questions=(question,)), question, TRAFFIC)[0]
-    assert row["abort"]["3"]["seconds"] is None
-    assert row["abort"]["3"]["reason"]
-
-
-def test_a_harmful_fall_is_asked_the_other_way_round():
-    """Where a fall harms, a canary with half the share is what is to be found, and it can be."""
-    falls = replace(QUESTION, direction=Direction.DECREASE)
-    for row in prospects(replace(ONE, questions=(falls,)), falls, TRAFFIC):
-        assert 0 < row["abort"]["3"]["seconds"] < row["abort"]["2"]["seconds"]
+def test_a_limit_on_a_muted_question_is_asked_as_well():
+    """What only a limit reads is fetched and shown like the rest."""
+    muted = replace(policy().questions[0], muted=True)
+    limit = Limits(name="classic", group=Group(any_of=True, members=(Limit(question="error-rate", max=0.05),)))
+    asked = replace(policy(), questions=(muted, limit))
+    found = checked(asked)
+    assert [question["name"] for question in found["questions"]] == ["error-rate"]
 
 
 # over HTTP
@@ -313,149 +245,3 @@ def test_a_check_keeps_nothing(client, service):
     """No release, no report, no attempt comes of it."""
     client.post("/v1/policies/check", json={"release": {"namespace": "shop", "name": "x", "revision": "r"}})
     assert service.store.inner.releases() == []
-
-
-# the command, and a running Prometheus
-
-
-@pytest.fixture
-def run(capsys, tmp_path):
-    """Run ``weighbridge policy`` in this process; the value is exit code, standard output, standard error."""
-
-    def call(*arguments):
-        code = main(["policy", *map(str, arguments)], {"HOME": str(tmp_path)})
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A folder of policies: one sound, one that no version judges, one that cannot be read."""
-    path = tmp_path / "policies"
-    path.mkdir()
-    (path / "good.yaml").write_text("{apiVersion: weighbridge/v1, name: good, preset: http_requests_total}")
-    (path / "latency.json").write_text(
-        json.dumps({"apiVersion": "weighbridge/v1", "name": "slow", "questions": [LATENCY]})
-    )
-    (path / "wrong.yml").write_text("apiVersion: weighbridge/v1\nname: wrong\nquestions:\n  - {name: e, knd: rate}\n")
-    return path
-
-
-def test_a_folder_is_checked_file_by_file(run, folder):
-    """Each file has its own lines; one problem anywhere is exit code 1."""
-    code, out, _ = run("check", folder)
-    assert code == 1
-    blocks = out.split("\n\n")
-    assert [block.split(" ")[0].rstrip(":") for block in blocks] == ["good.yaml", "latency.json", "wrong.yml"]
-    assert ": ok" in blocks[0]
-    assert "latency is of kind latency" in " ".join(blocks[1].split())
-    assert "wrong.yml: /questions/0" in blocks[2]
-    assert all(len(line) <= 100 for line in out.splitlines())
-
-
-def test_one_sound_file_is_exit_code_0(run, folder):
-    """A check in CI passes."""
-    assert run("check", folder / "good.yaml")[0] == 0
-
-
-def test_findings_can_be_read_by_programs(run, folder):
-    """``--json`` holds the same findings."""
-    code, out, _ = run("check", folder, "--json")
-    document = json.loads(out)
-    assert (code, document["ok"]) == (1, False)
-    assert [(one["file"], one["ok"]) for one in document["files"]] == [
-        ("good.yaml", True), ("latency.json", False), ("wrong.yml", False),
-    ]  # fmt: skip
-
-
-def test_two_files_of_one_name_are_a_problem(run, folder):
-    """Only one of them could ever be in force."""
-    (folder / "second.yaml").write_text("{apiVersion: weighbridge/v1, name: good, preset: http_requests_total}")
-    assert "second.yaml: /name: must be unique, good.yaml has the same" in run("check", folder)[1]
-
-
-def test_the_schema_is_printed(run):
-    """It is the schema of the reader, with the shipped presets."""
-    code, out, _ = run("schema")
-    schema = json.loads(out)
-    assert code == 0
-    assert schema["title"] == "Weighbridge policy"
-    assert "http_requests_total" in schema["properties"]["preset"]["enum"]
-
-
-@pytest.fixture(scope="module")
-def prometheus():
-    """A Prometheus that holds a namespace with two stable pods and a canary."""
-    with running() as server:
-        adapter = PrometheusSource(server.url)
-        scene = scenes.Scene(server=server, source=adapter, namespace="shop")
-        series = [
-            one
-            for pod, total in ((scenes.STABLE, 300.0), (scenes.STABLE2, 300.0), (scenes.NEW, 30.0))
-            for one in scene.steady(pod, 70, total=total, bad=3.0 if total > 100 else 0.0)
-        ]
-        scene.write(*series)
-        adapter.close()
-        yield server
-
-
-AT = scenes.T0 + 70 * scenes.SCRAPE
-NAMED = (
-    "--namespace", "shop", "--name", "shop", "--revision", scenes.CANARY, "--stable-revision", scenes.BASELINE,
-    "--at", f"{AT:.0f}",
-)  # fmt: skip
-
-
-def test_a_running_prometheus_is_asked(run, folder, prometheus):
-    """The text tells the label, the scrape interval, the replicas of both sides and what could be proved."""
-    code, out, err = run("check", folder / "good.yaml", "--prometheus", prometheus.url, *NAMED)
-    assert (code, err) == (0, "")
-    text = " ".join(out.split())
-    assert "scraped every 15 s, so a look lasts 30 s" in text
-    assert "code stands for LABEL" in text
-    assert f"2 replicas: {scenes.STABLE}, {scenes.STABLE2}" in text
-    assert f"1 replica: {scenes.NEW}" in text
-    assert "error-rate total: parsed; series: baseline 2, canary 1" in text
-    assert "abort at 2x" in text
-
-
-def test_names_that_match_nothing_are_a_problem(run, folder, prometheus):
-    """A release that the source does not know has no baseline, and no scrape interval that could be measured."""
-    unknown = ["absent" if word == "shop" else word for word in NAMED]
-    code, out, err = run("check", folder / "good.yaml", "--prometheus", prometheus.url, *unknown)
-    assert (code, err) == (1, "")
-    assert "error-rate: no data of the baseline in the last 15 minutes" in " ".join(out.split())
-    assert "nothing to measure the scrape interval on" in out
-
-
-def test_promql_that_does_not_parse_is_named(run, folder, prometheus):
-    """Prometheus's own words stand beside the question and the field."""
-    (folder / "bad.yaml").write_text(
-        "{apiVersion: weighbridge/v1, name: bad, questions: [{name: e, kind: proportion, "
-        "bad: 'http_requests_total{$side, code=~\"5..\"', total: 'http_requests_total{$side}'}]}"
-    )
-    code, out, _ = run("check", folder / "bad.yaml", "--prometheus", prometheus.url, *NAMED, "--json")
-    (found,) = json.loads(out)["files"]
-    assert code == 1
-    assert {query["field"]: query["parsed"] for query in found["queries"]}["bad"] is False
-    assert any("e bad: the source refused it" in problem for problem in found["problems"])
-
-
-def test_a_prometheus_that_is_away_is_an_error(run, folder):
-    """No problem of the policy, so a code of its own; nothing hangs."""
-    began = time.monotonic()
-    code, out, _ = run("check", folder / "good.yaml", "--prometheus", "http://127.0.0.1:1", *NAMED)
-    assert code == 69
-    assert "connection refused" in out
-    assert time.monotonic() - began < 10
-
-
-def test_a_limit_on_a_muted_question_is_asked_as_well():
-    """What only a limit reads is fetched and shown like the rest."""
-    muted = replace(QUESTION, muted=True)
-    limit = Limits(name="classic", group=Group(any_of=True, members=(Limit(question="error-rate", max=0.05),)))
-    asked = replace(policy(), questions=(muted, limit))
-    found = checked(asked)
-    assert [question["name"] for question in found["questions"]] == ["error-rate"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import json
@@ -28,12 +29,18 @@ START = 1_760_000_400.0
 SEED = 3
 
 
-def played(**options):
+def play(**options):
     """Play a demonstration without a network; return it and its events."""
     demonstration = Demonstration.beginning(START, **{"seed": SEED, **options})
     application = create_app(Settings(), sources=demonstration.sources(), clock=demonstration.clock)
     events = list(demonstration.play(serving.InProcess(application), lambda: None))
     return demonstration, events
+
+
+@functools.cache
+def played(seed=SEED, swap=False):
+    """Return a demonstration that was played once for all tests that only look at it."""
+    return play(seed=seed, swap=swap)
 
 
 def outcomes(demonstration):
@@ -42,7 +49,7 @@ def outcomes(demonstration):
 
 
 @pytest.mark.parametrize("swap", [False, True], ids=["as it is", "swapped"])
-@pytest.mark.parametrize("seed", [SEED, 4])
+@pytest.mark.parametrize("seed", [SEED, 4], ids="seed {}".format)
 def test_the_bad_release_is_aborted_and_the_good_one_promoted(seed, swap):
     """Swapping the two swaps what becomes of them."""
     demonstration, _ = played(seed=seed, swap=swap)
@@ -60,7 +67,7 @@ def test_the_bad_release_is_aborted_and_the_good_one_promoted(seed, swap):
 def test_nothing_is_scripted(monkeypatch, harms, forbidden):
     """Two equal releases get equal ends: the verdicts follow the numbers, not the names."""
     monkeypatch.setattr(rollouts, "HARMS", harms)
-    demonstration, _ = played()
+    demonstration, _ = play()
     assert forbidden not in outcomes(demonstration).values()
     assert set(outcomes(demonstration).values()) == {{"aborted": "promoted", "promoted": "aborted"}[forbidden]}
 
@@ -79,7 +86,7 @@ def test_a_step_follows_a_promote_and_nothing_else():
 
 def test_a_seed_gives_the_same_demonstration():
     """What was seen once can be seen again."""
-    assert [rollouts.event_document(e) for e in played()[1]] == [rollouts.event_document(e) for e in played()[1]]
+    assert [rollouts.event_document(e) for e in played()[1]] == [rollouts.event_document(e) for e in play()[1]]
 
 
 def test_everything_is_marked_as_a_demonstration():

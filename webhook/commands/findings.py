@@ -81,9 +81,8 @@ def _side(counted: Mapping[str, Json], *, visible: bool) -> str:
         told.append(f"{words.count(counted['bad'])} of them bad")
     names = counted["replicas"]
     if names:
-        told.append(
-            f"{len(names)} replica{'s' if len(names) != 1 else ''}: {', '.join(names[:4])}{' …' if len(names) > 4 else ''}"
-        )
+        shown = ", ".join(names[:4]) + (" …" if len(names) > 4 else "")
+        told.append(f"{len(names)} replica{'s' if len(names) != 1 else ''}: {shown}")
     elif not visible:
         told.append("replicas not visible (weaker proof)")
     return "; ".join(told)
