@@ -83,7 +83,7 @@ $(VENV)/.project: pyproject.toml | $(VENV)/.runtime
 	@touch $@
 
 test-deps:
-	@tools/debian-packages prometheus=prometheus promtool=prometheus redis-server=redis-server
+	@tools/debian-packages prometheus=prometheus promtool=prometheus redis-server=redis-server curl=curl openssl=openssl
 
 # The pins: newest versions that satisfy pyproject.toml on every Python we support. Needs uv.
 LOCK := $(or $(UV),$(wildcard $(BIN)/uv),uv) pip compile -q --upgrade --universal --python-version 3.11 --fork-strategy fewest \
