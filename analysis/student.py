@@ -106,7 +106,7 @@ def half_width(variance: ArrayLike, dof: ArrayLike, alpha: float, effect: float 
     Examples
     --------
     >>> float(half_width(0.01, 1e9, 0.05).round(3))
-    0.307
+    0.322
     """
     a, nu = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (variance, dof)))
     safe = np.where(a > 0, a, 1.0)
