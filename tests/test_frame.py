@@ -54,15 +54,8 @@ def text_files() -> Iterator[tuple[Path, str]]:
     """Yield every text file that belongs to the project; what is hidden (but for .ci) or made does not."""
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
-        hidden = any(p.startswith(".") and p != ".ci" for p in parts[:-1]) or parts[-1].startswith(
-            ".coverage"
-        )
-        if (
-            hidden
-            or not MADE.isdisjoint(parts)
-            or any(p.endswith(".egg-info") for p in parts)
-            or not path.is_file()
-        ):
+        hidden = any(p.startswith(".") and p != ".ci" for p in parts[:-1]) or parts[-1].startswith(".coverage")
+        if hidden or not MADE.isdisjoint(parts) or any(p.endswith(".egg-info") for p in parts) or not path.is_file():
             continue
         try:
             yield path, path.read_text()
@@ -139,20 +132,14 @@ def foreign_to_core(tree: ast.AST) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             parts = [f"scipy.{alias.name}" for alias in node.names]
             names.update(parts if node.module == "scipy" else [node.module or ""])
-    return sorted(
-        name for name in names if not within(name, {*sys.stdlib_module_names, "analysis", *NUMERICAL})
-    )
+    return sorted(name for name in names if not within(name, {*sys.stdlib_module_names, "analysis", *NUMERICAL}))
 
 
 def makes_verdicts(tree: ast.AST) -> list[str]:
     members = {
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and dotted(node.value).endswith("Verdict")
+        node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and dotted(node.value).endswith("Verdict")
     }
-    calls = {
-        n for n in ast.walk(tree) if isinstance(n, ast.Call) and dotted(n.func).split(".")[-1] == "Verdict"
-    }
+    calls = {n for n in ast.walk(tree) if isinstance(n, ast.Call) and dotted(n.func).split(".")[-1] == "Verdict"}
     return sorted({dotted(m) for m in members} | {"Verdict()" for _ in calls})
 
 
@@ -171,20 +158,14 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     [
         pytest.param(reads_environment, "import os\nx = os.environ['A']", True, id="environ"),
         pytest.param(reads_environment, "from os import getenv", True, id="getenv"),
-        pytest.param(
-            reads_environment, "def f(environ): return environ['A']", False, id="environment passed in"
-        ),
-        pytest.param(
-            heavy_imports, "def f():\n    from scipy import stats", ["scipy.stats"], id="lazy scipy.stats"
-        ),
+        pytest.param(reads_environment, "def f(environ): return environ['A']", False, id="environment passed in"),
+        pytest.param(heavy_imports, "def f():\n    from scipy import stats", ["scipy.stats"], id="lazy scipy.stats"),
         pytest.param(heavy_imports, "from scipy.special import ndtr", [], id="scipy.special"),
         pytest.param(impure, "import time", ["time"], id="clock module"),
         pytest.param(impure, "import datetime\ndatetime.datetime.now()", ["datetime.datetime.now"], id="now"),
         pytest.param(impure, "np.random.normal()", ["np.random.normal"], id="global random"),
         pytest.param(impure, "np.random.default_rng()", ["np.random.default_rng"], id="unseeded"),
-        pytest.param(
-            impure, "def f(rng: np.random.Generator): return rng.normal()", [], id="generator passed in"
-        ),
+        pytest.param(impure, "def f(rng: np.random.Generator): return rng.normal()", [], id="generator passed in"),
         pytest.param(foreign_to_core, "import yaml\nfrom flask import g", ["flask", "yaml"], id="foreign"),
         pytest.param(foreign_to_core, "from scipy import special, stats", ["scipy.stats"], id="from scipy"),
         pytest.param(
@@ -229,9 +210,7 @@ def test_nothing_heavy_is_imported_on_the_path_of_a_verdict():
     users = {path: names for path, tree in everywhere.items() if (names := heavy_imports(tree))}
     assert users.keys() <= MAY_BE_HEAVY
     at_import = {
-        path
-        for path in users
-        if any(heavy_imports(node) for node in everywhere[path].body if is_import(node))
+        path for path in users if any(heavy_imports(node) for node in everywhere[path].body if is_import(node))
     }
     assert at_import == set()
 
@@ -251,9 +230,7 @@ def is_import(node: ast.AST) -> bool:
 def test_importing_stays_light(module, absent):
     """A fresh interpreter that imports the module has not loaded what slows its start."""
     script = f"import sys, {module}; print(*[name for name in {absent!r} if name in sys.modules])"
-    answer = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    answer = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.split() == []
 
@@ -277,10 +254,7 @@ def test_functions_are_split_before_they_grow_long():
     """No function of the product exceeds 50 lines, docstring not counted."""
     product = trees("analysis", "webhook")
     long = {
-        f"{p}:{f.name}": length(f)
-        for p, t in product.items()
-        for f in functions(t)
-        if length(f) > LONGEST_FUNCTION
+        f"{p}:{f.name}": length(f) for p, t in product.items() for f in functions(t) if length(f) > LONGEST_FUNCTION
     }
     assert long == {}
 
@@ -290,9 +264,7 @@ def test_files_are_named_after_what_they_hold():
     drawers = {"util", "utils", "helper", "helpers", "misc", "common", "manager"}
     assert [relative(p) for p in python_files(*SOURCE_FOLDERS) if p.stem in drawers] == []
     product = trees("analysis", "webhook", "bench")
-    classes = {
-        f"{p}:{n.name}" for p, t in product.items() for n in ast.walk(t) if isinstance(n, ast.ClassDef)
-    }
+    classes = {f"{p}:{n.name}" for p, t in product.items() for n in ast.walk(t) if isinstance(n, ast.ClassDef)}
     assert {name for name in classes if name.split(":")[1].startswith("Test")} == set()
     assert [path for path in product if path.endswith("/tests.py")] == []
 
@@ -303,9 +275,7 @@ def test_every_test_says_what_it_promises():
         f"{path}:{function.name}"
         for path, tree in trees("tests").items()
         for function in functions(tree)
-        if Path(path).name.startswith("test_")
-        and function.name.startswith("test_")
-        and not ast.get_docstring(function)
+        if Path(path).name.startswith("test_") and function.name.startswith("test_") and not ast.get_docstring(function)
     }
     assert silent == set()
 

@@ -38,9 +38,7 @@ def test_requirements_are_pinned_with_hashes(name):
     """Every requirement is one exact version with its hashes; no address of an index is given."""
     lines = (ROOT / "requirements" / f"{name}.txt").read_text().replace("\\\n", " ").splitlines()
     assert lines
-    assert [
-        line for line in lines if not re.match(r"[a-z0-9._-]+==[\w.]+ .*--hash=sha256:[0-9a-f]{64}", line)
-    ] == []
+    assert [line for line in lines if not re.match(r"[a-z0-9._-]+==[\w.]+ .*--hash=sha256:[0-9a-f]{64}", line)] == []
 
 
 def test_declared_dependencies_are_pinned():
