@@ -15,6 +15,8 @@ SEVERAL = {
     "both": policies.both(),
     "weighed": policies.weighed(),
     "every-second": policies.limited(looks={"scrape": "1s", "length": "1s"}),
+    "two-minutes": policies.weighed(min_step="2m"),
+    "patient": policies.patient(),
     "shadowed": policies.weighed(mode="shadow"),
     "advised": policies.weighed(mode="advise"),
 }

@@ -60,3 +60,9 @@ def weighed(**more):
         "questions": [error_rate()],
         **more,
     }
+
+
+def patient(**more):
+    """Return the limit of errors alone, broken only by two looks in a row."""
+    only_errors = limits(any_of=[{"question": "error-rate", "max": ERRORS}], consecutive=2)
+    return limited(questions=[error_rate(muted=True), only_errors], **more)

@@ -45,13 +45,12 @@ def flagger(world, policy, weights=WEIGHTS, *, interval=60.0, seconds=1200.0):
 
 
 def steps_without_promote(world, weights, hook):
-    """Return the weights that were raised although the last answer before was no promote."""
+    """Return the weights that were raised without a promote at that very moment, the first one apart."""
     raised = [(time, weight) for time, weight in weights if weight > 0]
     bad = []
-    for (began, _), (time, weight) in pairwise(raised):
-        asked = [one for one in world.heard if one.hook == hook and began <= one.time <= time]
-        said = bool(asked) and (asked[-1].status == 200 and asked[-1].verdict in ("promote", None))
-        if not said:
+    for time, weight in raised[1:]:
+        answers = [one for one in world.heard if one.hook == hook and one.time == time]
+        if not any(one.status == 200 and one.verdict in ("promote", None) for one in answers):
             bad.append(weight)
     return bad
 
