@@ -9,10 +9,10 @@ from flask import Blueprint, Response, request
 
 from analysis.types import Json
 from webhook import checking
-from webhook.errors import BadRequest, NotFound
+from webhook.errors import BadRequest, NotFound, StoreConflict
 from webhook.explain import page, text
 from webhook.exporting import export
-from webhook.gate import Call
+from webhook.gate import TRIES, Call, Gate
 from webhook.http import answer_json, body_of
 from webhook.overrides import Override
 from webhook.ports import Write
@@ -36,6 +36,7 @@ def blueprint(service: Service) -> Blueprint:
     def analysis() -> Response:
         began = gate.stopwatch()
         service.guard.identify(request.environ)
+        form = wanted()
         if request.method == "POST":
             ask = read_body(body_of(service.settings.body_limit), loose=False)
         else:
@@ -47,7 +48,7 @@ def blueprint(service: Service) -> Blueprint:
         )
         document = dict(outcome.document)
         service.decided("v1", "", outcome.heard, document, gate.stopwatch() - began)
-        if wanted() == "text":
+        if form == "text":
             return _text(text.render(document))
         return answer_json(verdict_object(document))
 
@@ -191,13 +192,25 @@ def _overridden(
         principal=principal,
     )
     gate.store.add_override(word.document())
-    mine = [a for a in attempts if a.revision == revision]
-    if mine:
-        action = f"override: {word.verdict}"
-        told = noted(mine[-1], time=now, weight=None, action=action, reason=f"{word.actor}: {word.reason}")
-        if told is not mine[-1]:
-            gate.store.write(Write(attempt=told.document()))
+    _write_history(gate, word)
     shown_word = {key: value for key, value in word.document().items() if key != "extra"}
     shown_word["at"] = instant(word.at)
     shown_word["expires_at"] = instant(word.expires_at) if word.expires_at is not None else None
     return shown_word
+
+
+def _write_history(gate: Gate, word: Override) -> None:
+    """Add a human's word to the history of the attempt that it is about; it holds already, whoever writes meanwhile."""
+    for _ in range(TRIES):
+        mine = [a for a in gate.attempts(word.namespace, word.name) if a.revision == word.revision]
+        if not mine:
+            return
+        action = f"override: {word.verdict}"
+        told = noted(mine[-1], time=word.at, weight=None, action=action, reason=f"{word.actor}: {word.reason}")
+        if told is mine[-1]:
+            return
+        try:
+            gate.store.write(Write(attempt=told.document()))
+        except StoreConflict:
+            continue
+        return
