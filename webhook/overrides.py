@@ -51,8 +51,8 @@ def in_force(overrides: Sequence[Override], attempt: Attempt, at: float) -> Over
     """
     Return the newest human's word that holds for this attempt at ``at``, or None.
 
-    A word about an attempt ends with it: one given before a retry opened the next attempt is over.
-    A retry is no verdict and ends every earlier word.
+    A word about an attempt ends with it: one given before the end of the attempt before is over. A retry is no verdict
+    and ends every earlier word.
     """
     chosen: Override | None = None
     for word in overrides:
@@ -60,9 +60,7 @@ def in_force(overrides: Sequence[Override], attempt: Attempt, at: float) -> Over
             continue
         if word.verdict == "retry":
             chosen = None
-        elif (word.expires_at is None or at < word.expires_at) and (
-            attempt.attempt == 1 or word.at >= attempt.opened_at
-        ):
+        elif (word.expires_at is None or at < word.expires_at) and word.at > attempt.words_since:
             chosen = word
     return chosen
 

@@ -78,7 +78,8 @@ class Attempt:
     ``policies`` holds each policy that was asked under, whole and pinned, by name; ``records`` the frame
     of its record (grid, noise, header) by policy digest. ``asked`` holds the newest ticks, ``hooks``
     every hook that was called. ``steps`` are the weight steps that the controller told, see `stepped`, ``promised_at``
-    when the step that runs was first promoted. ``finished_at`` is when the controller itself said that it was over.
+    when the step that runs was first promoted. Human words up to ``words_since`` were about an attempt that has ended.
+    ``finished_at`` is when the controller itself said that it was over.
     """
 
     cluster: str
@@ -104,6 +105,7 @@ class Attempt:
     steps_seen: tuple[int, ...] = ()
     steps: tuple[Json, ...] = ()
     promised_at: float | None = None
+    words_since: float = 0.0
     background_named: bool = False
     told_abort_at: float | None = None
     ended_at: float | None = None
@@ -180,11 +182,14 @@ def resolve(asking: Asking, known: Sequence[Attempt], retry_at: float | None = N
     if not asking.may_open:
         return last
     if _replaced(asking, last, known):
-        return _open(asking, last.attempt + 1, elsewhere, "asked again after another revision")
+        opened = _open(asking, last.attempt + 1, elsewhere, "asked again after another revision")
+        return replace(opened, words_since=last.ended_at or asking.at)
     reason, floor = _reopen(asking, last, retry_at)
-    if reason:
-        return _open(asking, last.attempt + 1, floor, reason)
-    return last
+    if not reason:
+        return last
+    # Nothing has ended where hooks merely stopped coming, perhaps by a fault of ours: what people said still holds.
+    over = last.words_since if floor is None else floor
+    return replace(_open(asking, last.attempt + 1, floor, reason), words_since=over)
 
 
 def _elsewhere(asking: Asking, known: Sequence[Attempt]) -> float | None:

@@ -120,7 +120,7 @@ def test_flagger_waits_through_an_outage(build, broken, factor):
 
 @each_fault
 def test_hooks_that_count_are_not_refused_in_an_outage(build, broken):
-    """``rollout`` and ``pre-rollout`` count towards a rollback: our faults pass there, and wait at the confirm hooks."""
+    """``rollout`` and ``pre-rollout`` count towards a rollback: our faults pass there and wait at the confirm hooks."""
     world = build(split(factor=4))
     kinds = (*SHIPPED, HookType.ROLLOUT, HookType.PRE_ROLLOUT)
     made = begun(canary(world, threshold=1, kinds=kinds)).run(T0 + 55)
