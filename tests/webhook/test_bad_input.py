@@ -226,6 +226,19 @@ def test_more_than_1_000_series_are_refused_with_the_figure(scene):
     assert "at most 1,000 series, got 1,004" in answer.json["detail"]
 
 
+def test_many_long_questions_are_refused_before_they_take_too_long(scene):
+    """Looks times questions are bounded, so that the largest request that is allowed is judged in a few seconds."""
+    side = {"bad": [1] * 4000, "total": [9] * 4000}
+    many = {f"q-{n}": {"baseline": side, "canary": side} for n in range(16)}
+    began = time.monotonic()
+    answer = scene.post("/v1/analysis", {"data": {"questions": many}})
+    assert answer.status_code == 400
+    assert "at most 60,000 looks over all questions, got 4,000 in each of 16" in answer.json["detail"]
+    del many["q-15"]
+    assert scene.post("/v1/analysis", {"data": {"questions": many}}).status_code == 200
+    assert time.monotonic() - began < 20
+
+
 def test_times_out_of_order_are_refused(scene):
     """A window that ends before it begins names both ends."""
     body = {"from": "2026-11-23T11:00:00Z", "to": "2026-11-23T10:00:00Z", "release": SOUND["release"]}

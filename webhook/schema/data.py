@@ -31,6 +31,8 @@ MOST_SERIES = 1_000
 MOST_QUESTIONS = 200
 MOST_CELLS = 5_000_000
 """Numbers that one request may unfold to, missing ones included: 40 MB."""
+MOST_WEIGHED = 60_000
+"""Looks times questions: each costs up to 70 microseconds, and an answer must come within a few seconds."""
 USUAL_STEP = 60.0
 """Seconds of a look where the data does not say."""
 LONGEST_STEP = 30 * 86400.0
@@ -295,6 +297,10 @@ def _bounded(asked: Mapping[str, _Asked], looks: int) -> None:
     series = sum(len(side.replicas) * len(side.fields) for q in asked.values() for side in q.sides())
     if series > MOST_SERIES:
         raise BadRequest(f"must have at most {MOST_SERIES:,} series, got {series:,}", "/data/questions")
+    weighed = looks * len(asked)
+    if weighed > MOST_WEIGHED:
+        rule = f"must have at most {MOST_WEIGHED:,} looks over all questions"
+        raise BadRequest(f"{rule}, got {looks:,} in each of {len(asked)}", "/data/questions")
     cells = sum(side.width * len(side.replicas) for q in asked.values() for side in q.sides()) * longest
     if cells > MOST_CELLS:
         raise BadRequest(f"must unfold to at most {MOST_CELLS:,} numbers, got {cells:,}", "/data/questions")
