@@ -36,7 +36,7 @@ def ask(made, **more):
 
 
 def answers(made, every, until=TO):
-    """Return by second what was answered every ``every`` seconds, up to an abort: id, verdict, log e of the question."""
+    """Return by second what was answered every ``every`` seconds, up to an abort: id, verdict and log e."""
     found = {}
     second = 0.0
     while second <= until:
