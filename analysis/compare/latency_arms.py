@@ -1,0 +1,203 @@
+"""
+From histograms per replica to looks that can be judged, for N releases at once.
+
+As for counts, everything decided here is decided by requests, by flags, by history, or by stable looks that lie before
+the one that is judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.compare.arms import History, Prepared
+from analysis.compare.latency_noise import LatencyNoise, TailsOverRun, scores_over_run, stable_of, tails_over_run
+from analysis.compare.scores import ShiftLooks, side_of
+from analysis.compare.tails import UNIT, exceeding, guard_edge, held, pod_atoms, usable_edges, well_placed
+from analysis.evidence import Integers, Looks, start_masses
+from analysis.exposure import pod_factor, weight_steps
+from analysis.grid import Floats
+from analysis.types import BoolArray
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LatencyArms:
+    """
+    Histograms of N releases per side, replica and look; NaN is missing.
+
+    Parameters
+    ----------
+    canary : (N, R_c, K, B) float64
+        Requests per bucket, not cumulative; the last bucket is +Inf.
+    baseline : (N, R_s, K, B) float64
+    edges : (B-1,) float64
+        Upper bounds without +Inf, > 0, rising; seconds.
+    left_out : (N, K) bool
+    seconds : (K,) float64
+    slo : (S,) int
+        Indices of the edges of an objective.
+    visible : bool
+    noise : LatencyNoise or None
+        Of history.
+    earlier : (N, R_s, H, B) float64 or None
+        The looks of history themselves, where they tell too little; rows as those of the baseline.
+    """
+
+    canary: Floats
+    baseline: Floats
+    edges: Floats
+    left_out: BoolArray
+    seconds: Floats
+    slo: Rows
+    visible: bool = True
+    noise: LatencyNoise | None = None
+    earlier: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedLatency:
+    """
+    Looks of N releases, ready for every test of a latency question.
+
+    Parameters
+    ----------
+    shift : ShiftLooks
+    rows : Prepared
+        One row per release and weighed edge, requests above the edge as bad events.
+    release, edge : (P,) int
+        Which release and which edge a row is.
+    guard, slo : (P,) bool
+        Rows at which a promotion is asked; rows of an objective.
+    slope : (P,) float64
+    steps, used, empty : (N, K) bool
+        The weight had changed; both sides had requests; a side had none though the look was not left out.
+    first : (N,) int
+        First look in which both sides had requests, K if none.
+    canary_total, stable_total : (N, K) float64
+    score_from_run, tail_from_run : (N,) bool
+        Whether the noise was learned while the release ran.
+    overruled, weak_guard : (N,) bool
+        The run's dispersion replaced that of history; the guard edge is so rare or common that it tells little.
+    """
+
+    shift: ShiftLooks
+    rows: Prepared
+    release: Rows
+    edge: Rows
+    guard: BoolArray
+    slo: BoolArray
+    slope: Floats
+    steps: BoolArray
+    used: BoolArray
+    empty: BoolArray
+    first: Integers
+    canary_total: Floats
+    stable_total: Floats
+    score_from_run: BoolArray
+    tail_from_run: BoolArray
+    overruled: BoolArray
+    weak_guard: BoolArray
+
+    def without(self, left_out: BoolArray) -> PreparedLatency:
+        """Return the same looks, those of ``left_out`` (K,) skipped, their start mass spent."""
+        rows = replace(self.rows, looks=self.rows.looks.without(left_out))
+        return replace(self, shift=self.shift.without(left_out), rows=rows, used=self.used & ~left_out)
+
+
+def prepare(arms: LatencyArms) -> PreparedLatency:
+    """
+    Return the looks of N releases with all that is fixed before the latencies of a look are read.
+
+    Returns
+    -------
+    PreparedLatency
+        A look is skipped (it keeps its number) if a side had no request or if it is left out.
+    """
+    seen = ~arms.left_out[:, None, :, None]
+    canary, baseline = np.where(seen, arms.canary, np.nan), np.where(seen, arms.baseline, np.nan)
+    stable = stable_of(baseline, arms.edges, arms.seconds, arms.visible, arms.earlier)
+    sides = side_of(canary, arms.edges), stable.side.between(stable.early, stable.early + len(arms.seconds))
+    n_c, n_s = (side.total.sum(axis=1) for side in sides)
+    used = (n_c > 0) & (n_s > 0)
+    first = np.where(used.any(axis=1), used.argmax(axis=1), used.shape[1])
+    steps = weight_steps(n_c, n_s)
+    unknown = np.ones(used.shape)
+    looks = ShiftLooks(
+        canary=sides[0], baseline=sides[1], used=used, seconds=arms.seconds, visible=arms.visible, bets=used,
+        long_run=unknown, dof=unknown, pod_rate=unknown, spread=unknown, spread_dof=unknown,
+    )  # fmt: skip
+    shift, score_from_run = scores_over_run(looks, stable, arms.noise)
+    tails = tails_over_run(stable, used.shape[1], arms.noise)
+    usable = usable_edges(tails.requests, tails.exceedance, arms.slo)
+    guard = guard_edge(tails.exceedance, usable)
+    release, edge = np.nonzero(usable)
+    above = exceeding(np.nan_to_num(canary).sum(axis=1)), stable.above[:, :, stable.early :].sum(axis=1)
+    is_slo = np.isin(edge, arms.slo)
+    factor = held(pod_factor(sides[0].total, sides[1].total, arms.visible))
+    rows = Looks(
+        bad_canary=above[0][release, :, edge],
+        total_canary=n_c[release],
+        bad_baseline=above[1][release, :, edge],
+        total_baseline=n_s[release],
+        used=used[release] & tails.bets[release],
+        phi=tails.phi[release, :, edge],
+        pod_factor=factor[release] * tails.variance[release, :, edge] / UNIT**2,
+        pod_weights=pod_atoms(tails.dof)[release],
+        start_mass=start_masses(steps, first)[release],
+    )
+    known = arms.noise.tail_known if arms.noise is not None else np.zeros(len(used), dtype=bool)
+    return PreparedLatency(
+        shift=shift,
+        rows=_as_counts(rows, arms, tails, known, (release, edge), steps, first),
+        release=release,
+        edge=edge,
+        guard=is_slo if len(arms.slo) else edge == guard[release],
+        slo=is_slo,
+        slope=tails.slope[release, edge],
+        steps=steps,
+        used=used,
+        empty=~used & ~arms.left_out,
+        first=first,
+        canary_total=n_c,
+        stable_total=n_s,
+        score_from_run=score_from_run,
+        tail_from_run=~known,
+        overruled=tails.overruled,
+        weak_guard=(guard >= 0) & ~well_placed(tails.exceedance[np.arange(len(guard)), guard]) & (not len(arms.slo)),
+    )
+
+
+def _as_counts(
+    rows: Looks,
+    arms: LatencyArms,
+    tails: TailsOverRun,
+    known: BoolArray,
+    places: tuple[Rows, Rows],
+    steps: BoolArray,
+    first: Integers,
+) -> Prepared:
+    """Return every edge as a question of counts: slow requests out of all requests."""
+    release, edge = places
+    nothing = np.zeros_like(rows.used)
+    share = (tails.exceedance[release, edge] * tails.requests[release] + 0.5) / (tails.requests[release] + 1)
+    history = History()
+    if arms.noise is not None and known.all():
+        history = History(traffic=(arms.noise.requests_per_second[release], share))
+    return Prepared(
+        looks=rows,
+        steps=steps[release],
+        first=first[release],
+        canary_total=rows.total_canary,
+        stable_bad=rows.bad_baseline,
+        stable_total=rows.total_baseline,
+        stable_looks=rows.total_baseline > 0,
+        seconds=arms.seconds,
+        empty=nothing,
+        inconsistent=nothing,
+        overruled=nothing,
+        history=history,
+    )
