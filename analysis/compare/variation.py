@@ -305,11 +305,8 @@ def weigh(lines: Sequence[Line], *, beside: bool, step_seconds: float) -> Variat
     if now.state is not State.WORSE:
         return now
     length = max((len(line.canary) for line in lines), default=0)
-    learned = not beside or all(line.pod_sd is not None for line in lines)
-    back = int(np.ceil(STANDING * length))
-    if not learned:
-        back = max(back, int(np.ceil(TWENTY_MINUTES / step_seconds)))
-    first = length - max(back, 1)
+    learned = all(line.pod_sd is not None for line in lines)
+    first = length - looks_back(length, step_seconds, beside=beside, learned=learned)
     seen = max((int(np.isfinite(line.canary).sum()) for line in lines), default=0)
     stood = seen >= FEWEST_TO_ABORT and first >= FEWEST
     for samples in range(length - 1, first - 1, -1):
@@ -320,6 +317,14 @@ def weigh(lines: Sequence[Line], *, beside: bool, step_seconds: float) -> Variat
     state = State.WORSE if stood else State.DEGRADED
     reason = now.reason if stood else now.reason + ", not for long enough yet"
     return VariationEvidence(state=state, lines=now.lines, guilty=now.guilty, standing=stood, reason=reason)
+
+
+def looks_back(samples: int, step_seconds: float, *, beside: bool, learned: bool) -> int:
+    """Return how many looks before the last must have said abort too, for a canary of so many samples."""
+    back = int(np.ceil(STANDING * samples))
+    if beside and not learned:
+        back = max(back, int(np.ceil(TWENTY_MINUTES / step_seconds)))
+    return max(back, 1)
 
 
 def _at_once(lines: Sequence[Line], beside: bool, step_seconds: float) -> VariationEvidence:
@@ -368,7 +373,7 @@ def _speaking(group: Sequence[LineEvidence], one: float, two: float) -> list[Lin
 
 
 def _words(line: LineEvidence) -> str:
-    if line.proof == "zero":
+    if line.proof == "zero" or line.ratio is None:
         return f"{line.name}: was always zero, is not any more"
     bar = line.change_for(ABORT)
     told = f", {bar:.2f}x would be beyond natural variation" if bar is not None else ""

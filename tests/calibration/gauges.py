@@ -29,7 +29,9 @@ class Fleet:
     ----------
     canary_pods, stable_pods : int
     pod_sd : float
-        Standard deviation of the log level between pods.
+        Standard deviation of the relative level between pods.
+    lognormal : bool
+        Whether pods differ by a lognormal factor, which is skewed towards high canaries, instead of a normal one.
     phi : float
         Lag-1 correlation of a pod's own noise, standard deviation ``noise``; common load has .99 and 10 %.
     looks, seconds, history : int, float, int
@@ -53,6 +55,7 @@ class Fleet:
     canary_pods: int = 1
     stable_pods: int = 5
     pod_sd: float = 0.05
+    lognormal: bool = False
     phi: float = 0.8
     noise: float = 0.1
     looks: int = 240
@@ -85,7 +88,8 @@ def draw(fleet: Fleet, releases: int, rng: np.random.Generator) -> GaugeArms:
     if fleet.slow:
         wander += np.sqrt(fleet.slow) * walks(rng, (releases, pods, slots), 0.995)
     own = 1 + sd * wander
-    level = load * own * np.exp(fleet.pod_sd * rng.standard_normal((releases, pods, 1)))
+    unlike = fleet.pod_sd * rng.standard_normal((releases, pods, 1))
+    level = load * own * (np.exp(unlike) if fleet.lognormal else 1 + unlike)
     canary, stable = level[:, : fleet.canary_pods, fleet.history :].copy(), level[:, fleet.canary_pods :]
     if fleet.replaced:
         half = fleet.looks // 2
@@ -154,6 +158,8 @@ class GaugeCell:
         The same figures -> median time; half of the releases must be there within 1.1 times it.
     releases : int
         Of each fleet.
+    measured : dict
+        Figure -> share that a longer run showed where it lies above its level: printed as a miss, news beyond that.
     remark : str
     """
 
@@ -164,6 +170,7 @@ class GaugeCell:
     shares: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     releases: int = 1500
+    measured: dict[str, float] = field(default_factory=dict)
     remark: str = ""
 
     def measure(self, seeds: dict[str, int], tick: Tick) -> list[Row]:
@@ -185,7 +192,8 @@ class GaugeCell:
         for figure, level in self.levels.items():
             times = _times(figure, runs, fleet)
             count = int(np.isfinite(times).sum())
-            rows.append(self._row(figure, level, count / len(times), allowed(count, len(times), level)))
+            known = figure in self.measured and allowed(count, len(times), self.measured[figure])
+            rows.append(self._row(figure, level, count / len(times), allowed(count, len(times), level), known))
         for figure, share in self.shares.items():
             times = _times(figure, runs, fleet)
             count = int(np.isfinite(times).sum())
@@ -197,7 +205,7 @@ class GaugeCell:
             rows.append(self._row(f"{figure}: median s", most, float(np.median(times)), early))
         return rows
 
-    def _row(self, figure: str, target: float, reached: float, passed: bool) -> Row:
+    def _row(self, figure: str, target: float, reached: float, passed: bool, documented: bool = False) -> Row:
         return Row(
             table=self.table,
             cell=self.name,
@@ -205,6 +213,7 @@ class GaugeCell:
             target=target,
             reached=reached,
             passed=passed,
+            documented=documented,
             remark=self.remark,
         )
 
@@ -240,8 +249,16 @@ def _equal() -> list[GaugeCell]:
             fleets = tuple(Fleet(stable_pods=pods, pod_sd=sd, phi=phi, history=history) for phi in phis)
             told = "4 h of history" if history else "no history"
             name = f"{told}, 1 v {pods}, pods {sd:.0%}, worst noise"
+            known = history == 0 and pods == 10 and sd == 0.1
             cells.append(
-                GaugeCell(table="G1", name=name, fleets=fleets, levels={"false": max(level, LEAST)}, releases=1500)
+                GaugeCell(
+                    table="G1",
+                    name=name,
+                    fleets=fleets,
+                    levels={"false": max(level, LEAST)},
+                    measured={"false": 0.0055} if known else {},
+                    remark="0.0055 over 4,000 releases: below the 0.01 that is promised" if known else "",
+                )
             )
     odd = {
         "30 min of history": (Fleet(history=120), 0.003),
@@ -251,7 +268,9 @@ def _equal() -> list[GaugeCell]:
     }
     for history in (960, 0):
         told = "history" if history else "no history"
+        skewed = Fleet(stable_pods=3, pod_sd=0.1, lognormal=True, history=history)
         odd |= {
+            f"three pods, 10%, lognormal, {told}": (skewed, 0.007 if history else 0.009),
             f"gaps, {told}": (Fleet(gaps=0.2, history=history), 0.003),
             f"canary replaced, {told}": (Fleet(replaced=True, history=history), 0.003),
             f"pods come and go, {told}": (Fleet(coming=True, history=history), LEAST),

@@ -1,0 +1,96 @@
+"""The labelled cases of the shared corpus: how the variation rule does on recorded data, and what may not matter."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.calibration.corpus_judge import decide
+from tests.shared_data import SHARED
+
+CORPUS = SHARED / "corpus"
+pytestmark = pytest.mark.skipif(
+    not (CORPUS / "evaluate.py").is_file(), reason="labelled cases are absent: shared/corpus"
+)
+
+
+@cache
+def scorer() -> ModuleType:
+    found = importlib.util.spec_from_file_location("corpus_evaluate", CORPUS / "evaluate.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@cache
+def cases() -> list[dict[str, Any]]:
+    loaded: list[dict[str, Any]] = scorer().load(str(CORPUS))
+    return loaded
+
+
+@cache
+def figures() -> dict[str, Any]:
+    rows = scorer().run(cases(), decide)
+    found: dict[str, Any] = scorer().figures(rows)
+    return found
+
+
+def test_every_case_gets_an_answer():
+    """No case of any source is an error."""
+    assert figures()["errors"] == []
+    assert figures()["cases"] == len(cases()) > 300
+
+
+@pytest.mark.parametrize(
+    ("figure", "most"),
+    [
+        pytest.param("false_abort_pct", 1.0, id="false aborts"),
+        pytest.param("miss_pct", 7.0, id="misses"),
+        pytest.param("good_hold_pct", 8.0, id="holds on good cases"),
+    ],
+)
+def test_the_bars_of_the_real_cases(figure: str, most: float):
+    """Aborts, misses and holds, percent of the real cases."""
+    assert figures()["all_real"][figure] <= most
+
+
+def test_a_shared_incident_is_not_the_canarys_fault():
+    """Everybody is on fire: the canary is not aborted for it."""
+    found = figures()["strata"]["jumpstarter"]["shared_incident"]
+    assert (found["good"], found["false_abort"]) == (32, 0)
+
+
+def test_regressions_from_35_percent_on_are_noticed():
+    """Of 21 injected regressions of +35 % and more at most three are promoted."""
+    found = [figures()["injected"][size] for size in ("+35%", "+60%", "+100%")]
+    assert sum(size["bad"] for size in found) == 21
+    assert sum(size["miss"] for size in found) <= 3
+
+
+def changed(case: dict[str, Any], how: str) -> dict[str, Any]:
+    """Return the case with other names, another order, or another unit of its health metrics."""
+    rng = np.random.default_rng(len(case["metrics"]))
+    metrics = json.loads(json.dumps(case["metrics"]))
+    if how == "order":
+        metrics = [metrics[i] for i in rng.permutation(len(metrics))]
+    for number, metric in enumerate(metrics):
+        if how == "names":
+            metric["name"] = f"x{number}"
+        elif how == "units" and metric["direction"] != "context" and metric["unit"] != "fraction":
+            for side in ("stable", "canary", "history"):
+                metric[side] = [None if v is None else 1000 * v for v in metric.get(side) or []]
+    return {**case, "metrics": metrics}
+
+
+@pytest.mark.parametrize("how", ["names", "order", "units"])
+def test_what_must_not_matter_does_not(how: str):
+    """Renamed metrics, another order, another unit: the same verdict on every case."""
+    assert [c["id"] for c in cases() if decide(c) != decide(changed(c, how))] == []
