@@ -18,6 +18,7 @@ from webhook.overrides import Override
 from webhook.releases import Attempt
 from webhook.schema import policy as wire
 from webhook.schema.report import finite, instant
+from webhook.schema.request import Ask
 
 FORMAT = "weighbridge-report/1"
 
@@ -51,7 +52,7 @@ class Context:
     source_seconds: float = 0.0
     grid: Mapping[str, Json] | None = None
     steps: Sequence[Mapping[str, Json]] = ()
-    extra: Mapping[str, Json] = field(default_factory=dict)
+    asked: Ask = field(default_factory=Ask)
 
 
 def report_id(context: Context, stage: Stage, window: Window | None, closing: str = "") -> str:
@@ -69,7 +70,8 @@ def report_id(context: Context, stage: Stage, window: Window | None, closing: st
         attempt.attempt if attempt else None,
         context.policy.digest,
         stage.value,
-        [round(window.end, 3), window.looks] if window else None,
+        # A human's word weighs nothing, so it is the same answer whenever it is asked for.
+        [round(window.end, 3), window.looks] if window and context.override is None else None,
         len(context.steps),
         context.next_weight,
         context.override.id if context.override else None,
@@ -122,7 +124,12 @@ def report_document(report: Report, said: Verdict, context: Context) -> dict[str
     }
     if context.inline is not None:
         # What judged inline data must be recomputable too: the record of such a report is the request itself.
-        document["inline"] = {"data": context.inline, "policy": wire.store(context.policy)}
+        document["inline"] = {
+            "data": context.inline,
+            "policy": wire.store(context.policy),
+            "started_at": context.asked.started_at,
+            "at": context.asked.at,
+        }
     return dict(finite(document))
 
 
@@ -175,7 +182,10 @@ def _detail(report: Report, context: Context) -> dict[str, Json]:
             "own_seconds": round(context.own_seconds, 6),
             "source_seconds": round(context.source_seconds, 6),
         },
-        **context.extra,
+        "asked": {
+            "stage": context.asked.stage.value if context.asked.stage else None,
+            "next_weight": context.asked.next_weight,
+        },
     }
 
 

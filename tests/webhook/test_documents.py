@@ -82,6 +82,13 @@ def test_stage_and_window_are_part_of_the_question():
     assert len(SAME) == 18
 
 
+def test_a_human_word_is_one_answer_however_often_it_is_asked_for():
+    """Nothing is weighed under an override, so the time of asking makes no other report."""
+    spoken = replace(CONTEXT, override=WORD)
+    later = replace(WINDOW, end=T + 900)
+    assert report_id(spoken, Stage.STEP, WINDOW) == report_id(spoken, Stage.STEP, later)
+
+
 def test_a_document_is_strict_json():
     """Infinite bounds and evidence become null: no NaN, no infinity on the wire."""
     document = report_document(REPORT, Verdict.ABORT, CONTEXT)
