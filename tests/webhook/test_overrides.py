@@ -11,7 +11,9 @@ from webhook.releases import Attempt
 
 T = 1_000_000.0
 FIRST = Attempt(cluster="", namespace="shop", name="checkout", revision="a1", attempt=1, opened_at=T)
-SECOND = Attempt(cluster="", namespace="shop", name="checkout", revision="a1", attempt=2, opened_at=T + 100)
+SECOND = Attempt(
+    cluster="", namespace="shop", name="checkout", revision="a1", attempt=2, opened_at=T + 100, words_since=T + 50
+)
 
 
 def word(verdict, at=T, **more):
