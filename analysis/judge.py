@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from analysis import limits, words
-from analysis.compare.counts import CountsEvidence
+from analysis.compare.counts import CountsEvidence, with_next_weight
 from analysis.explaining import affordable
 from analysis.policy import Limits, Policy, Proportion
 from analysis.record import Record
@@ -71,7 +71,7 @@ def judge(
     weighed = weigh(policy, seen, next_weight if stage is not Stage.FINAL else 1.0)
     demand = demanded(policy, weighed, stage, next_weight)
     if demand.next_weight is not None and demand.next_weight != next_weight and stage is not Stage.FINAL:
-        weighed = weigh(policy, seen, demand.next_weight)
+        weighed = {name: with_next_weight(found, demand.next_weight) for name, found in weighed.items()}
     harm = harm_of(policy, seen, weighed)
     evidence = tuple(answered(q, policy, seen, weighed, demand, harm) for q in policy.questions)
     verdict, reason = _decide(policy, seen, evidence, demand, harm, weighed)

@@ -26,11 +26,12 @@ def export(gate: Gate, report: Mapping[str, Json]) -> dict[str, Json]:
         The report was not made of a record (an override, a fault), or its attempt is gone.
     """
     release = report["release"]
+    asked = dict(release, asked=report["detail"].get("asked"))
     if "inline" in report:
-        policy = wire.restore(report["inline"]["policy"])
-        return write_record(
-            Export(policy=policy, record=inline_record(report["inline"]["data"], policy), release=release)
-        )
+        inline = report["inline"]
+        policy = wire.restore(inline["policy"])
+        record = inline_record(inline["data"], policy, started_at=inline["started_at"], at=inline["at"])
+        return write_record(Export(policy=policy, record=record, release=asked))
     key = (release["cluster"], release["namespace"], release["name"], release["revision"])
     found = gate.store.attempt(key, release["attempt"])
     name = report["policy"].partition("@")[0]
@@ -46,4 +47,4 @@ def export(gate: Gate, report: Mapping[str, Json]) -> dict[str, Json]:
     told = report["detail"].get("steps", [])
     steps = tuple({**step, "time": min(step["time"], end)} if end is not None else step for step in told)
     record = replace(record_of(policy, frame, rows), events=steps)
-    return write_record(Export(policy=policy, record=record, release=release, window=frame.get("noise_window")))
+    return write_record(Export(policy=policy, record=record, release=asked, window=frame.get("noise_window")))

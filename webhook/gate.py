@@ -351,6 +351,7 @@ class Gate:
             fault=extended.code or extended.fault,
             data_digest=data_digest(ask.data) if ask.data else "",
             inline=ask.data,
+            asked=ask,
             noise_window=frame.get("noise_window"),
             queries=extended.asked,
             flags=(*case.flags, *(["source_degraded"] if extended.fault else [])),
