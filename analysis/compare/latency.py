@@ -317,6 +317,24 @@ def history_of(counts: Floats, edges: Floats, seconds: Floats, visible: bool) ->
     return noise, None if enough else counts
 
 
+def pod_limited(evidence: LatencyEvidence) -> bool:
+    """
+    Return whether pods, not requests, are what a promotion lacks.
+
+    So it is from the start where even an equal canary could not be proved with endless requests, and later where
+    time has taken away all but a tenth of what the pods leave open and the question is still undecided.
+    """
+    shift, goal = evidence.shift, -np.log(evidence.question.alphas.promote)
+    if not shift.bets[0, -1]:
+        return False
+    if float(shift.reachable(np.log(evidence.question.shift))[0, -1]) < goal:
+        return True
+    settled = shift.noise[0, -1] < shift.pods[0, -1] / 10
+    return bool(
+        settled and evidence.promote[-1] < goal and evidence.warn[-1] < -np.log(evidence.question.alphas.freeze)
+    )
+
+
 def _noise_source(prepared: PreparedLatency) -> str:
     if not (prepared.shift.bets.any() or prepared.rows.looks.used.any()):
         return "prior"
@@ -327,7 +345,6 @@ def _flags(data: LatencyData, evidence: LatencyEvidence, moved: bool) -> tuple[s
     """Return what a reader must know of the data behind the figures."""
     prepared = evidence.prepared
     serving = np.flatnonzero(prepared.canary_total[0] + prepared.stable_total[0] > 0)[-5:]
-    limited = float(evidence.shift.reachable(np.log(evidence.question.shift))[0, -1])
     told = {
         "no_baseline": bool(serving.size and not prepared.stable_total[0, serving].any()),
         "noise: prior": evidence.noise_source == "prior",
@@ -336,7 +353,7 @@ def _flags(data: LatencyData, evidence: LatencyEvidence, moved: bool) -> tuple[s
         "one stable pod": data.visible and int((np.nansum(data.baseline, axis=(1, 2)) > 0).sum()) == 1,
         "weak guard": bool(prepared.weak_guard[0]),
         "no guard": bool(evidence.first_look is not None and not prepared.guard.any()),
-        "pod-limited": bool(prepared.shift.bets[0, -1]) and limited < -np.log(evidence.question.alphas.promote),
+        "pod-limited": pod_limited(evidence),
         "slo edge moved": moved,
     }
     return tuple(name for name, holds in told.items() if holds)

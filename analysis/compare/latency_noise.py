@@ -191,8 +191,7 @@ def scores_over_run(looks: ShiftLooks, stable: Stable, before: LatencyNoise | No
     from_run : (N,) bool
     """
     shape = looks.used.shape
-    lone = ((stable.side.total.sum(axis=2) > 0).sum(axis=1) < 2) | (not looks.visible)
-    known = before.score_known & ~lone if before is not None else np.zeros(shape[0], dtype=bool)
+    known = before.score_known if before is not None else np.zeros(shape[0], dtype=bool)
     values = {name: np.ones(shape) for name in SCORE_FIELDS}
     bets = np.zeros(shape, dtype=bool)
     if before is not None and known.any():
@@ -202,7 +201,7 @@ def scores_over_run(looks: ShiftLooks, stable: Stable, before: LatencyNoise | No
             values[name][known] = value[known]
         bets[known] = True
     if not known.all():
-        running, bets_running = _scores_of_run(looks, stable, lone)
+        running, bets_running = _scores_of_run(looks, stable)
         for name in SCORE_FIELDS:
             values[name][~known] = running[name][~known]
         bets[~known] = bets_running[~known]
@@ -212,8 +211,10 @@ def scores_over_run(looks: ShiftLooks, stable: Stable, before: LatencyNoise | No
     ), ~known  # fmt: skip
 
 
-def _scores_of_run(looks: ShiftLooks, stable: Stable, lone: BoolArray) -> tuple[dict[str, Floats], BoolArray]:
+def _scores_of_run(looks: ShiftLooks, stable: Stable) -> tuple[dict[str, Floats], BoolArray]:
     side = stable.side
+    pods_seen = (np.cumsum(side.total, axis=2) > 0).sum(axis=1)[:, stable.early :]
+    lone = (pods_seen < 2) | (not looks.visible)
     served = np.cumsum(side.total.sum(axis=1) > 0, axis=1)
     enough = served[:, -1] >= FEWEST_SLOTS
     opening = np.where(enough, (served >= FEWEST_SLOTS).argmax(axis=1) + 1, served.shape[1])
@@ -222,12 +223,12 @@ def _scores_of_run(looks: ShiftLooks, stable: Stable, lone: BoolArray) -> tuple[
     pods = _mapped(lambda v: v[:, stable.early :], found.pods)
     if lone.any():
         single = lone_noise(looks, slot)
-        pods = _mapped(lambda v, w: np.where(lone[:, None], v, w), single, pods)
-    long_run = replace(found, pods=pods).long_run
+        pods = _mapped(lambda v, w: np.where(lone, v, w), single, pods)
+    long_run = pods.long_run * found.slot_seconds[:, stable.early :]
     elapsed = np.cumsum(np.where(looks.used, looks.seconds, 0.0), axis=1)
     of_mean = long_run / np.where(elapsed > 0, elapsed, looks.seconds)
-    spread, spread_dof = spread_of_pods(pods, np.where(lone[:, None], 0.0, of_mean))
-    rate = np.where(lone[:, None], 0.0, np.broadcast_to(found.pod_rate, looks.used.shape))
+    spread, spread_dof = spread_of_pods(pods, np.where(lone, 0.0, of_mean))
+    rate = np.where(lone, 0.0, found.pod_rate[:, stable.early :])
     bets = (pods.dof >= FEWEST_DOF) & (pods.samples >= FEWEST_SLOTS)
     found_values = (long_run, pods.dof, rate, spread, spread_dof)
     return dict(zip(SCORE_FIELDS, found_values, strict=True)), bets

@@ -95,9 +95,9 @@ class ScoreNoise:
     ----------
     pods : PodNoise
         Figures of slots, (N, P).
-    slot_seconds : (N, 1) float64
+    slot_seconds : (N, P) float64
         Mean length of a slot.
-    pod_rate : (N, 1) float64
+    pod_rate : (N, P) float64
         Requests per second of a pod that it was learned at.
     """
 
@@ -156,10 +156,12 @@ def score_noise(side: Side, seconds: Floats, slot: NDArray[np.int64], *, running
         order.append(rows)
     back = np.argsort(np.concatenate(order))
     pods = PodNoise(**{f.name: np.concatenate([getattr(p, f.name) for p in parts])[back] for f in fields(PodNoise)})
+    mean_look = np.cumsum(seconds) / np.arange(1, count + 1)
+    rate = _pod_rate(side.total, seconds)
     return ScoreNoise(
         pods=pods,
-        slot_seconds=(slot * seconds.mean())[:, None].astype(np.float64),
-        pod_rate=_pod_rate(side.total, seconds),
+        slot_seconds=slot[:, None] * (mean_look if running else mean_look[-1:]),
+        pod_rate=rate if running else rate[:, -1:],
     )
 
 
@@ -172,12 +174,11 @@ def _pooled(values: Floats, size: int) -> Floats:
 
 
 def _pod_rate(total: Floats, seconds: Floats) -> Floats:
-    """Return, (N, 1), requests per second of a typical pod."""
-    requests = total.sum(axis=(1, 2))
+    """Return, (N, T), requests per second of a typical pod in the looks so far."""
+    requests = total.sum(axis=1)
     pods = 1 / np.maximum(_squared_shares(total), 1e-9)
-    served = total.sum(axis=1) > 0
-    lasted = np.where(served, pods * seconds, 0.0).sum(axis=1)
-    return np.asarray((requests / np.maximum(lasted, 1e-9))[:, None])
+    lasted = np.cumsum(np.where(requests > 0, pods * seconds, 0.0), axis=1)
+    return np.asarray(np.cumsum(requests, axis=1) / np.maximum(lasted, 1e-9))
 
 
 def _squared_shares(total: Floats) -> Floats:
