@@ -61,7 +61,9 @@ def before_window(judged: float) -> float:
     return min(max(PRE_WINDOW, judged), LONGEST_PRE)
 
 
-def log_rate_ratio(after: Floats, seconds_after: Floats, before: Floats, seconds_before: Floats) -> Floats:
+def log_rate_ratio(
+    after: Floats, seconds_after: float | Floats, before: Floats, seconds_before: float | Floats
+) -> Floats:
     """
     Return by how much a rate of events moved, ``ln((X+1/2)/t) - ln((Y+1/2)/s)``.
 

@@ -1,0 +1,36 @@
+"""Before/after and warm-up in every run of the tests, short: rows of their long tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.calibration.drifts import DRIFT_CELLS
+from tests.calibration.warmups import WARMUP_CELLS
+
+SEED = {"short": 20_261_124}
+CHOSEN = {
+    "0 earlier days, 50 errors a minute, worst swing and wobble": 250,
+    "7 earlier days, 50 errors a minute, worst swing and wobble": 250,
+    "14 earlier days, 50 errors a minute, ratio 2": 250,
+    "+100%, 5 min, learned from births": 100,
+    "+60%, 5 min, 10 min dropped": 100,
+}
+CELLS: dict[str, Any] = {cell.name: cell for cell in (*DRIFT_CELLS, *WARMUP_CELLS)}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_a_cell_of_the_long_table(name: str):
+    """Good releases stay below their ceilings, faults are found as often as measured."""
+    rows = replace(CELLS[name], releases=CHOSEN[name]).measure(SEED, lambda _: None)
+    assert rows
+    assert [row for row in rows if not row.passed] == []
+
+
+def test_without_a_warm_up_the_young_would_be_aborted():
+    """The excess of young pods is a fault to a judge that drops nothing: the other cells could fail."""
+    [cell] = [c for c in WARMUP_CELLS if c.name == "+100%, 5 min, 10 min dropped"]
+    rows = replace(cell, minutes=0.0, releases=100).measure(SEED, lambda _: None)
+    assert not rows[0].passed
