@@ -90,6 +90,7 @@ def judge(
         forecast=_forecast(verdict, evidence, demand),
         left_out=tuple(_left_out(seen)),
         flags=tuple(sorted({flag for e in evidence for flag in e.flags})),
+        notes=tuple(remarks(seen)),
         weight=demand.observed,
         next_weight=demand.next_weight,
     )
@@ -348,6 +349,24 @@ def _forecast(verdict: Verdict, evidence: Sequence[Evidence], demand: Demand) ->
         "at_weight": slowest["at_weight"],
         "faster": slowest["faster"],
     }
+
+
+def remarks(record: Record) -> list[str]:
+    """Return what was noticed while the record was read, one line each."""
+    said = {
+        "late": "{} events came after their look had closed and are in none",
+        "duplicates": "{} replicas came more than once, from several scrapes: one copy of each was kept",
+        "disagreeing": "copies of a replica disagree: {}",
+        "unreadable": "{} looks of single replicas were unreadable (NaN) and are left out",
+    }
+    lines: list[str] = []
+    for name, question in record.questions.items():
+        for key, text in said.items():
+            value = question.notes.get(key)
+            if value:
+                shown = ", ".join(value[:3]) if isinstance(value, list) else value
+                lines.append(f"{name}: {text.format(shown)}")
+    return lines
 
 
 def _left_out(record: Record) -> list[dict[str, Json]]:

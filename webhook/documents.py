@@ -55,14 +55,15 @@ class Context:
     asked: Ask = field(default_factory=Ask)
 
 
-def report_id(context: Context, stage: Stage, window: Window | None, closing: str = "") -> str:
+def report_id(context: Context, stage: Stage, window: Window, said: str = "") -> str:
     """
     Return the id of an answer: the same question has the same id, however often and wherever it is asked.
 
     A hash of release, attempt, policy digest, stage, window end, next weight, override in force, digest of
     inline data, and of the fault where one stands behind the answer. The number of looks keeps apart what was weighed
     from "no data yet" at a time that is also the end of a look (the source may have answered late), the number of
-    steps told what is asked before and after a step within one look.
+    steps told what is asked before and after a step within one look. Where no look was weighed the time says nothing,
+    and what was ``said`` stands in its place: an outage is one report, however often it was asked into.
     """
     attempt = context.attempt
     parts = [
@@ -70,15 +71,13 @@ def report_id(context: Context, stage: Stage, window: Window | None, closing: st
         attempt.attempt if attempt else None,
         context.policy.digest,
         stage.value,
-        # A human's word weighs nothing, so it is the same answer whenever it is asked for.
-        [round(window.end, 3), window.looks] if window and context.override is None else None,
+        [round(window.end, 3), window.looks] if window.looks else said,
         len(context.steps),
         context.next_weight,
         context.override.id if context.override else None,
         context.data_digest,
         context.fault,
         context.mode.value,
-        closing,
     ]
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return "r_" + hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -101,7 +100,7 @@ def report_document(report: Report, said: Verdict, context: Context) -> dict[str
         Strict JSON: no NaN, no infinity.
     """
     attempt = context.attempt
-    identity = report_id(context, report.stage, report.window)
+    identity = report_id(context, report.stage, report.window, report.reason)
     document: dict[str, Json] = {
         "format": FORMAT,
         "verdict": said.value,

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from analysis.closing import close_looks
+from analysis.closing import Closed, close_looks
 from analysis.noise import Noise
 from analysis.policy import Policy
 from analysis.record import Grid, Record, from_rows, side_series
@@ -23,6 +23,7 @@ from webhook.ports import Source, Span, Store
 from webhook.releases import Attempt, Caller
 from webhook.schema.request import Ask
 
+COUNTED = frozenset({"bad", "total", "events", "exposure"})
 SLOT = 100_000
 """Numbers apart of the looks of two policies' records in one attempt: a record holds at most 20,000."""
 
@@ -171,8 +172,10 @@ class Recorder:
         plan = plan_of(frame, chosen, names)
         shown: list[dict[str, Json]] = [{"question": q.question, "field": q.field, "expr": q.expr} for q in plan]
         if ready > len(kept):
-            first = grid.end(len(kept) - 1)
-            ends = [grid.end(look) for look in range(len(kept), ready)]
+            # The newest closed look is read once more: what came too late for it is counted, never used.
+            again = 1 if kept else 0
+            first = grid.end(len(kept) - 1 - again)
+            ends = [grid.end(look) for look in range(len(kept) - again, ready)]
             try:
                 answer = reader.fetch(plan, Span(start=first + frame["step"], end=ends[-1], step=frame["step"]))
             except SourceFault as down:
@@ -186,8 +189,8 @@ class Recorder:
                 return self._failed(attempt, digest, frame, partial, reader)
             closed = close_looks(readings_of(frame, chosen, names, answer), start=first, ends=ends)
             frame["edges"] = {**frame.get("edges", {}), **{n: list(e) for n, e in closed.edges.items()}}
-            frame["notes"] = {**frame.get("notes", {}), **{n: dict(v) for n, v in closed.notes.items()}}
-            rows = [dict(row, weight=ask.weight, record=digest) for row in closed.rows]
+            frame["notes"] = noted(frame.get("notes", {}), closed, kept[-1] if kept else None)
+            rows = [dict(row, weight=ask.weight, record=digest) for row in closed.rows[again:]]
             attempt = _kept(attempt, digest, frame)
         record = record_of(policy, frame, [*kept[:ready], *rows])
         return Extended(
@@ -213,6 +216,31 @@ def _kept(attempt: Attempt, digest: str, frame: Mapping[str, Json]) -> Attempt:
     if kept.started_at is None and frame.get("started_at") is not None:
         kept = replace(kept, started_at=frame["started_at"], start_source=frame.get("start_source", ""))
     return kept
+
+
+def noted(
+    before: Mapping[str, Json], closed: Closed, newest: Mapping[str, Json] | None
+) -> dict[str, dict[str, Json]]:
+    """
+    Return what was noticed while reading, by question, with the late events of the newest closed look added.
+
+    ``late`` counts events and requests that reached the source after their look had closed: they are in no look.
+    """
+    result: dict[str, dict[str, Json]] = {name: dict(found) for name, found in before.items()}
+    for name, found in closed.notes.items():
+        result[name] = {**result.get(name, {}), **found}
+    if newest is not None:
+        for name, entry in closed.rows[0]["questions"].items():
+            late = _counted(entry) - _counted(newest["questions"].get(name, {}))
+            if late >= 1:
+                result.setdefault(name, {})["late"] = result.get(name, {}).get("late", 0) + round(late)
+    return result
+
+
+def _counted(entry: Mapping[str, Json]) -> float:
+    """Return how many events and requests one look of a question holds, over both sides."""
+    values = [v for side in entry.values() for fields in side.values() for k, v in fields.items() if k in COUNTED]
+    return float(sum(value for value in values if isinstance(value, float | int)))
 
 
 def noise_of(document: Mapping[str, Json]) -> Noise:

@@ -82,11 +82,15 @@ def test_stage_and_window_are_part_of_the_question():
     assert len(SAME) == 18
 
 
-def test_a_human_word_is_one_answer_however_often_it_is_asked_for():
-    """Nothing is weighed under an override, so the time of asking makes no other report."""
-    spoken = replace(CONTEXT, override=WORD)
-    later = replace(WINDOW, end=T + 900)
-    assert report_id(spoken, Stage.STEP, WINDOW) == report_id(spoken, Stage.STEP, later)
+@pytest.mark.parametrize(
+    "context", [pytest.param(replace(CONTEXT, override=WORD), id="a human's word"),
+                pytest.param(replace(CONTEXT, fault="SourceDown"), id="an outage")],
+)  # fmt: skip
+def test_what_weighed_nothing_is_one_answer_however_often_it_is_asked_for(context):
+    """Where no look was weighed the time of asking makes no other report, and another reason does."""
+    now, later = replace(WINDOW, looks=0), replace(WINDOW, looks=0, end=T + 900)
+    assert report_id(context, Stage.STEP, now, "so") == report_id(context, Stage.STEP, later, "so")
+    assert report_id(context, Stage.STEP, now, "so") != report_id(context, Stage.STEP, now, "otherwise")
 
 
 def test_a_document_is_strict_json():
