@@ -41,7 +41,7 @@ def release(
     slow: float | Floats = 0.0,
     **changes: Any,
 ) -> LatencyData:
-    """One release: ``pods`` are stable's and the canary's; ``shift`` and ``slow`` what the canary does, also per look."""
+    """One release: ``pods`` are stable's and the canary's; ``shift`` and ``slow`` what it does, also per look."""
     rng = np.random.default_rng(seed)
     fields: dict[str, Any] = {
         "baseline": counts(rng, pods[0], looks, requests, edges=edges),

@@ -231,8 +231,8 @@ def test_a_kind_that_is_not_judged_holds_by_name():
 @pytest.mark.parametrize("word", ["promote", "hold", "abort"])
 def test_a_human_word_is_a_verdict(word):
     """An override says what the human said, with the reason, and weighs nothing."""
-    report = overridden(word, "override by ann: we know better", Stage.STEP, START)
-    assert (report.verdict.value, report.reason, report.evidence) == (word, "override by ann: we know better", ())
+    report = overridden(word, "override by on-call: we know better", Stage.STEP, START)
+    assert (report.verdict.value, report.reason, report.evidence) == (word, "override by on-call: we know better", ())
 
 
 def test_a_fault_is_a_hold():

@@ -1,7 +1,7 @@
 """
 Invented latencies, many releases at once, and what the kind ``latency`` makes of them.
 
-Lognormal requests (median 100 ms, sigma 0.6) in the default buckets of Prometheus, one canary pod with an equal share,
+Lognormal requests (median 100 ms, sigma 0.6) in the default buckets of Prometheus, one canary pod, an equal share,
 72 looks of 50 s, noise from 60 looks before; pods may differ, wobble, clump, and share slow requests unequally.
 """
 
@@ -53,6 +53,8 @@ class Latencies:
         What the canary does: times slower, and the share of its requests ten times slower.
     since : int
         First look in which it does so.
+    load : float
+        Requests of a canary pod over those of a stable one.
     looks, history, seconds : int, int, float
     edges : tuple of float
     """
@@ -68,6 +70,7 @@ class Latencies:
     shift: float = 1.0
     extra: float = 0.0
     since: int = 0
+    load: float = 1.0
     looks: int = 72
     history: int = 60
     seconds: float = 50.0
@@ -124,7 +127,7 @@ class Drawn:
 def draw(service: Latencies, releases: int, rng: np.random.Generator) -> Drawn:
     """Return ``releases`` independent releases of a service."""
     stable, canary = (releases, service.stable_pods), (releases, service.canary_pods)
-    pods = service.stable_pods + service.canary_pods
+    pods = service.stable_pods + service.load * service.canary_pods
     level = {side: rng.normal(0.0, service.sd, (*shape, 1)) for side, shape in (("s", stable), ("c", canary))}
     slow = {
         side: np.exp(rng.normal(0.0, service.slow_sd, (*shape, 1))) for side, shape in (("s", stable), ("c", canary))
@@ -137,7 +140,7 @@ def draw(service: Latencies, releases: int, rng: np.random.Generator) -> Drawn:
     slow_c = service.slow * slow["c"] + np.where(fault, service.extra, 0.0)
     per_pod = service.rps / pods
     counts = [
-        _requests(service, wander_c, slow_c, per_pod, rng),
+        _requests(service, wander_c, slow_c, service.load * per_pod, rng),
         _requests(service, wander_s[..., service.history :], service.slow * slow["s"], per_pod, rng),
         _requests(service, wander_s[..., : service.history], service.slow * slow["s"], service.rps / stable[1], rng),
     ]

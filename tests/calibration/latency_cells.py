@@ -126,6 +126,8 @@ def _null() -> list[Cell]:
         "no history, wobble 5 %": Latencies(sd=0.05, history=0, wobble=0.05),
         "pods hidden": Latencies(sd=0.05, visible=False),
         "pods hidden, no history": Latencies(sd=0.05, visible=False, history=0),
+        "a fifth of a stable pod's load": Latencies(sd=0.05, wobble=0.05, load=0.2),
+        "five times a stable pod's load": Latencies(sd=0.05, wobble=0.05, load=5.0),
         "one request a second": Latencies(rps=1.0, sd=0.05),
         "native buckets": Latencies(sd=0.05, edges=tuple(NATIVE)),
         "native buckets, 1 v 3": Latencies(sd=0.05, stable_pods=3, edges=tuple(NATIVE)),

@@ -18,7 +18,7 @@ CHOSEN = {
     "+100%, 5 min, learned from births": 100,
     "+60%, 5 min, 10 min dropped": 100,
 }
-CELLS: dict[str, Any] = {cell.name: cell for cell in (*DRIFT_CELLS, *WARMUP_CELLS)}
+CELLS: dict[str, Any] = {c.name: c for c in DRIFT_CELLS} | {c.name: c for c in WARMUP_CELLS}
 
 
 @pytest.mark.parametrize("name", CHOSEN)

@@ -122,7 +122,7 @@ class Scene:
 
     def override(self, verdict: str, name: str = "web", revision: str = "x1", **more: Any) -> Any:
         """Say a human's word about a release of the namespace ``shop``."""
-        body = {"verdict": verdict, "reason": "we know better", "actor": "ann", "revision": revision, **more}
+        body = {"verdict": verdict, "reason": "we know better", "actor": "on-call", "revision": revision, **more}
         return self.post(f"/v1/releases/shop/{name}/override", body)
 
 

@@ -21,7 +21,7 @@ WINDOW = Window(start=T, end=T + 600, looks=60)
 POLICY = Policy(name="checkout", questions=(Proportion(name="error-rate"),), digest="9c1e77abcdef")
 ATTEMPT = Attempt(cluster="eu", namespace="shop", name="checkout", revision="a1", attempt=2, version=4, opened_at=T)
 WORD = Override(
-    id="o_1", namespace="shop", name="checkout", revision="a1", verdict="hold", reason="x", actor="ann", at=T
+    id="o_1", namespace="shop", name="checkout", revision="a1", verdict="hold", reason="x", actor="on-call", at=T
 )
 CONTEXT = Context(policy=POLICY, attempt=ATTEMPT, mode=Mode.ENFORCE, asked_at=T + 605)
 EVIDENCE = Evidence(
@@ -129,7 +129,7 @@ def test_who_was_judged_and_who_spoke_stand_in_the_document():
         "phase": "progressing",
     }  # fmt: skip
     assert document["policy"] == "checkout@9c1e77ab"
-    assert document["detail"]["override"]["actor"] == "ann"
+    assert document["detail"]["override"]["actor"] == "on-call"
     assert document["url"] == f"https://x.example/reports/{document['id']}"
     assert document["window"] == {"start": "2023-11-14T22:13:20Z", "end": "2023-11-14T22:23:20Z", "looks": 60}
 

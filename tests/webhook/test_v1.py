@@ -137,13 +137,13 @@ def test_an_override_is_read_before_anything_is_fetched(service):
     """A human's word decides without the source, and stands in report and history with its actor."""
     answer = service.override("abort", name="checkout", revision="6c54bd4f4b", expires_in="1h")
     assert answer.status_code == 201
-    assert answer.json["actor"] == "ann"
+    assert answer.json["actor"] == "on-call"
     assert answer.json["expires_at"] > answer.json["at"]
     found = service.argo().json
-    assert (found["verdict"], found["reason"]) == ("abort", "override by ann: we know better")
+    assert (found["verdict"], found["reason"]) == ("abort", "override by on-call: we know better")
     assert service.source.asked == []
     shown = service.get("/v1/releases/shop/checkout").json
-    assert shown["overrides"][0]["actor"] == "ann"
+    assert shown["overrides"][0]["actor"] == "on-call"
     assert "override: abort" in [event["action"] for event in shown["history"]]
 
 
@@ -194,7 +194,7 @@ def test_an_override_without_a_revision_is_about_the_newest(service):
 )
 def test_a_word_that_cannot_be_audited_is_refused(service, change, place):
     """Reason and actor are not optional; the error names the place, and nothing is kept."""
-    body = {"verdict": "hold", "reason": "x", "actor": "ann", "revision": "x1", **change}
+    body = {"verdict": "hold", "reason": "x", "actor": "on-call", "revision": "x1", **change}
     answer = service.post("/v1/releases/shop/web/override", body)
     assert (answer.status_code, answer.json["place"]) == (400, place)
     assert service.store.inner.overrides("shop", "web") == []
