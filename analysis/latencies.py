@@ -1,0 +1,132 @@
+"""From a record to histograms: the aligned arrays of a question of kind ``latency``, or why there are none."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from analysis import words
+from analysis.compare.latency import LatencyData, history_of
+from analysis.compare.latency_noise import LatencyNoise
+from analysis.compare.latency_parts import LatencyQuestion
+from analysis.compare.latency_summary import from_summary
+from analysis.policy import Latency, Policy
+from analysis.proportions import STALE_AFTER, STALE_LOOKS, Silence
+from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
+from analysis.types import FloatArray, Side, State
+
+NOISE_NOTE: Final = "latency_noise"
+"""Where a record keeps the summary of a long history, see `analysis.compare.latency_summary.summary`."""
+UNITS: Final = {"s": 1.0, "ms": 1e-3}
+
+
+def asked(question: Latency, policy: Policy) -> LatencyQuestion:
+    """Return what a question asks, in the words of the arithmetic; edges in seconds."""
+    return LatencyQuestion(
+        shift=question.tolerance.shift,
+        exceedance=question.tolerance.exceedance,
+        slo_edges=tuple(edge * UNITS[question.unit] for edge in question.slo_edges),
+        harm_budget=policy.harm_budget,
+        alphas=policy.alpha,
+    )
+
+
+def silence(question: Latency, record: Record) -> Silence | None:
+    """
+    Return why a question cannot be judged on this record, or None if it can.
+
+    Returns
+    -------
+    Silence or None
+        ``incomparable`` if the sides cannot be told apart or have no bucket edge in common; ``no_data`` if a side
+        never had a request; ``stale`` if the canary has been silent for 5 looks and 5 minutes.
+    """
+    label = question.name.replace("-", " ")
+    found = record.questions.get(question.name)
+    if found is None or not len(record.ends):
+        return Silence(state=State.NO_DATA, reason=f"{label}: no look is closed yet")
+    newest = found.left_out[-1]
+    if newest is not None and newest.code in INCOMPARABLE:
+        return Silence(state=State.INCOMPARABLE, reason=newest.text)
+    canary, baseline = _requests(found, Side.CANARY), _requests(found, Side.BASELINE)
+    if not canary.any() or not baseline.any():
+        if newest is not None:
+            return Silence(state=State.NO_DATA, reason=newest.text)
+        missing = "canary" if not canary.any() else "baseline"
+        return Silence(state=State.NO_DATA, reason=f"{label}: no {missing} requests in {len(canary)} looks")
+    if not found.edges:
+        return Silence(state=State.INCOMPARABLE, reason=f"{label}: the two versions have no bucket edge in common")
+    last = int(np.flatnonzero(canary)[-1])
+    quiet = float(record.ends[-1] - record.ends[last])
+    if len(canary) - 1 - last >= STALE_LOOKS and quiet >= STALE_AFTER:
+        return Silence(state=State.STALE, reason=f"{label}: no canary request for {words.duration(quiet)}")
+    return None
+
+
+def _requests(found: QuestionRecord, side: Side) -> FloatArray:
+    """Return one side's requests per look, 0 where the look was left out or nothing was counted; shape ``(K,)``."""
+    series = found.side(side)
+    if "counts" not in series.fields or not series.replicas:
+        return np.zeros(len(found.left_out))
+    used = np.array([reason is None for reason in found.left_out])
+    return np.where(used, series.total("counts").sum(axis=-1), 0.0)
+
+
+def latency_data(question: Latency, record: Record) -> LatencyData | None:
+    """
+    Return the aligned histograms of a question; sides without a replica get one that never had a request.
+
+    Parameters
+    ----------
+    question : Latency
+    record : Record
+
+    Returns
+    -------
+    LatencyData or None
+        Edges in seconds. Rows of the baseline and of its short history are the same replicas. None if the record holds
+        no bucket edge or no look: there is nothing to weigh, and `silence` says why.
+    """
+    found = record.questions.get(question.name)
+    if found is None or not found.edges or not len(record.ends):
+        return None
+    edges = np.array(found.edges, dtype=np.float64) * UNITS[question.unit]
+    noise, earlier = _history(found, edges, record.grid.length)
+    names = found.baseline.replicas or ("",)
+    before = None
+    if earlier is not None:
+        names = tuple(sorted({*names, *earlier.replicas}))
+        before = _rows(earlier, names, earlier.fields["counts"].shape[1], len(edges) + 1)
+    looks, buckets = len(record.ends), len(edges) + 1
+    return LatencyData(
+        baseline=_rows(found.baseline, names, looks, buckets),
+        canary=_rows(found.canary, found.canary.replicas or ("",), looks, buckets),
+        edges=edges,
+        left_out=np.array([reason is not None for reason in found.left_out], dtype=bool),
+        ends=record.ends,
+        seconds=record.lengths,
+        visible=found.visible,
+        history=noise,
+        earlier=before,
+    )
+
+
+def _history(found: QuestionRecord, edges: FloatArray, length: float) -> tuple[LatencyNoise | None, SideSeries | None]:
+    """Return what is known of stable's history, and its looks where they are too few to be summed up."""
+    told = found.notes.get(NOISE_NOTE)
+    if told is not None:
+        return from_summary(told, len(edges)), None
+    if found.history is None or "counts" not in found.history.fields:
+        return None, None
+    counts = found.history.fields["counts"]
+    noise, short = history_of(counts, edges, np.full(counts.shape[1], length), found.visible)
+    return noise, found.history if short is not None else None
+
+
+def _rows(series: SideSeries, names: tuple[str, ...], looks: int, buckets: int) -> FloatArray:
+    array = np.full((len(names), looks, buckets), np.nan)
+    if "counts" in series.fields:
+        for row, replica in enumerate(series.replicas):
+            array[names.index(replica)] = series.fields["counts"][row]
+    return array
