@@ -30,6 +30,14 @@ NOT_FIELDS = ("format", "token")
 def blueprint(service: Service) -> Blueprint:
     """Return the blueprint with ``/v1``."""
     v1 = Blueprint("v1", __name__, url_prefix="/v1")
+    _analysis(v1, service)
+    _reports(v1, service)
+    _releases(v1, service)
+    _policies(v1, service)
+    return v1
+
+
+def _analysis(v1: Blueprint, service: Service) -> None:
     gate = service.gate
 
     @v1.route("/analysis", methods=["GET", "POST"], provide_automatic_options=False)
@@ -52,13 +60,19 @@ def blueprint(service: Service) -> Blueprint:
             return _text(text.render(document))
         return answer_json(verdict_object(document))
 
+
+def _reports(v1: Blueprint, service: Service) -> None:
     @v1.get("/reports/<report_id>", provide_automatic_options=False)
     def report(report_id: str) -> Response:
         return shown(service, report_id, wanted())
 
     @v1.get("/reports/<report_id>/record", provide_automatic_options=False)
     def record(report_id: str) -> Response:
-        return answer_json(export(gate, _report(service, report_id)))
+        return answer_json(export(service.gate, _report(service, report_id)))
+
+
+def _releases(v1: Blueprint, service: Service) -> None:
+    gate = service.gate
 
     @v1.get("/releases", provide_automatic_options=False)
     def releases() -> Response:
@@ -96,6 +110,10 @@ def blueprint(service: Service) -> Blueprint:
         said = read_override_request(scalars.parsed(body_of(service.settings.body_limit)))
         return answer_json(_overridden(service, namespace, name, said, principal.name), 201)
 
+
+def _policies(v1: Blueprint, service: Service) -> None:
+    gate = service.gate
+
     @v1.post("/policies/check", provide_automatic_options=False)
     def check() -> Response:
         service.guard.authorise(request.environ, Verb.READ, None)
@@ -107,8 +125,6 @@ def blueprint(service: Service) -> Blueprint:
         service.guard.authorise(request.environ, Verb.READ, None)
         loaded = [{"policy": p.label, "notes": list(p.notes)} for p in gate.policies.all()]
         return answer_json({"policies": loaded, "problems": [str(p) for p in gate.policies.problems()]})
-
-    return v1
 
 
 def shown(service: Service, report_id: str, form: str) -> Response:
