@@ -9,140 +9,23 @@ has states of its own, and what it says is a function of the record: standing is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from analysis.compare.fractions import count_strength, counts_of
-from analysis.compare.lines import (
-    CAP,
-    FEWEST,
-    SIGMAS,
-    SIZE,
-    Strengths,
-    before_and_after,
-    moved_before,
-    on_log_scale,
-    side_by_side,
-)
+from analysis.compare.lines import ABORT, Line, LineEvidence, line_evidence
+from analysis.compare.strengths import FEWEST
 from analysis.errors import InvalidInput
-from analysis.grid import Floats
 from analysis.types import State
 
-ABORT: Final = 1.0
 WITNESS: Final = 0.8  # of two undirected metrics together
 HOLD_ONE: Final = {False: 0.5, True: 0.6}  # by whether directions are unknown
 HOLD_TWO: Final = 0.4
 FEW_UNDIRECTED: Final = 3
-APPEARED: Final = 0.7
-BLIND: Final = float(np.log(3.0))
 FEWEST_TO_ABORT: Final = 4
-FIVE_MINUTES: Final = 300.0
 TWENTY_MINUTES: Final = 1200.0
-SHORTEST_HISTORY: Final = 8
 STANDING: Final = 0.25  # of the canary's age
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Line:
-    """
-    One metric of one release, a number per sample and side.
-
-    Parameters
-    ----------
-    name : str
-    sign : {1, -1, 0}
-        Harm is a rise, a fall, or either (unknown).
-    canary : (n,) float64
-        NaN is missing.
-    stable : (p,) float64
-        Beside the canary, or the earlier time it is compared with.
-    history : (h,) float64
-        Stable just before ``stable``.
-    required : bool
-        Whether a promotion needs it to be visible.
-    fraction : bool
-        Whether values are shares of requests, so that they may be counts.
-    requests : sequence of ((n,), (p,), (h,)) float64
-        Request columns that may belong to a fraction: canary, stable, history; the first that fits is taken.
-    pod_sd : float, optional
-        Spread of pods in the difference, where a placebo has learned it.
-    """
-
-    name: str
-    sign: int
-    canary: Floats
-    stable: Floats
-    history: Floats = field(default_factory=lambda: np.zeros(0))
-    required: bool = False
-    fraction: bool = False
-    requests: Sequence[tuple[Floats, Floats, Floats]] = ()
-    pod_sd: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.sign not in (1, -1, 0):
-            raise InvalidInput(f"must be 1, -1 or 0, got {self.sign!r}", "/sign")
-        for side in ("canary", "stable", "history"):
-            values = getattr(self, side)
-            if values.ndim != 1 or np.isinf(values).any():
-                raise InvalidInput("needs one finite number, or NaN, per sample", f"/{side}")
-
-    def first(self, samples: int, beside: bool) -> Line:
-        """Return what was there when the canary had ``samples`` samples; stable beside it is cut with it."""
-        cut = samples if beside else len(self.stable)
-        return Line(
-            name=self.name,
-            sign=self.sign,
-            canary=self.canary[:samples],
-            stable=self.stable[:cut],
-            history=self.history,
-            required=self.required,
-            fraction=self.fraction,
-            requests=tuple((c[:samples], s[:cut], h) for c, s, h in self.requests),
-            pod_sd=self.pod_sd,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineEvidence:
-    """
-    What one line shows.
-
-    Parameters
-    ----------
-    name : str
-    sign : int
-    strength : float or None
-        T; None where fewer than three samples of a side are there.
-    ratio : float or None
-        Estimated canary over stable; for a change of sign or a rise from zero on the compressed scale.
-    sd : float or None
-        Natural standard deviation of the effect, log ratio.
-    proof : {"counts", "beside", "before_after", "zero"}
-        How it was judged.
-    blind : bool
-        Whether even a tripling would not show.
-    required : bool
-    flags : tuple of str
-        ``stable moved too``, ``noise not learned``, ``short pool``.
-    """
-
-    name: str
-    sign: int
-    strength: float | None
-    ratio: float | None = None
-    sd: float | None = None
-    proof: str = "beside"
-    blind: bool = False
-    required: bool = False
-    flags: tuple[str, ...] = ()
-
-    def change_for(self, strength: float) -> float | None:
-        """Return the ratio that would have had this strength, for the reader; None where no noise was measured."""
-        if self.sd is None:
-            return None
-        return float(np.exp(min(strength * max(SIZE, SIGMAS * self.sd), 700.0)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,108 +53,6 @@ class VariationEvidence:
     guilty: tuple[str, ...] = ()
     standing: bool = False
     reason: str = ""
-
-
-def line_evidence(line: Line, beside: bool, step_seconds: float) -> LineEvidence:
-    """
-    Return what one line shows at the end of its samples.
-
-    Parameters
-    ----------
-    line : Line
-    beside : bool
-        Whether ``canary`` and ``stable`` are samples of the same times; lines of unequal length never are.
-    step_seconds : float
-        Time between samples.
-    """
-    found = _as_counts(line)
-    if found is not None:
-        return found
-    beside = beside and len(line.canary) == len(line.stable)
-    canary, stable = line.canary, line.stable
-    if beside:
-        both = np.isfinite(canary) & np.isfinite(stable)
-        canary, stable = canary[both], stable[both]
-    canary, stable, history = (v[np.isfinite(v)] for v in (canary, stable, line.history))
-    bare = LineEvidence(name=line.name, sign=line.sign, strength=None, required=line.required)
-    if len(canary) < FEWEST or len(stable) < FEWEST:
-        return bare
-    level = float(np.abs(np.concatenate([history, stable])).mean())
-    if level == 0:
-        appeared = (canary != 0).mean() >= 0.5 and line.sign >= 0
-        return LineEvidence(
-            name=line.name,
-            sign=line.sign,
-            strength=APPEARED if appeared else 0.0,
-            proof="zero",
-            required=line.required,
-            flags=("was always zero",) if appeared else (),
-        )
-    c, s, h = (on_log_scale(v[None] / level, np.ones(1)) for v in (canary, stable, history))
-    if beside:
-        block = max(1, round(FIVE_MINUTES / step_seconds))
-        return _beside(line, side_by_side(c - s, line.sign, block, line.pod_sd), s, h)
-    return _described(line, before_and_after(c, s, h, line.sign), "before_after", "short pool")
-
-
-def _beside(line: Line, found: Strengths, stable: Floats, history: Floats) -> LineEvidence:
-    """Return the evidence of a line beside stable, capped where stable itself left its history."""
-    shown = _described(line, found, "beside", "noise not learned" if line.pod_sd is None else "slow noise")
-    if shown.strength is None or shown.strength < ABORT or history.shape[1] < SHORTEST_HISTORY:
-        return shown
-    if not moved_before(stable, history, found.effect)[0]:
-        return shown
-    return LineEvidence(
-        name=shown.name,
-        sign=shown.sign,
-        strength=CAP,
-        ratio=shown.ratio,
-        sd=shown.sd,
-        proof=shown.proof,
-        blind=shown.blind,
-        required=shown.required,
-        flags=(*shown.flags, "stable moved too"),
-    )
-
-
-def _described(line: Line, found: Strengths, proof: str, doubt: str) -> LineEvidence:
-    sd = float(found.sd[0])
-    return LineEvidence(
-        name=line.name,
-        sign=line.sign,
-        strength=float(found.strength[0]),
-        ratio=float(np.exp(found.effect[0])),
-        sd=sd,
-        proof=proof,
-        blind=sd * SIGMAS > BLIND,
-        required=line.required,
-        flags=(doubt,) if found.doubt[0] else (),
-    )
-
-
-def _as_counts(line: Line) -> LineEvidence | None:
-    """Return the evidence of a fraction that is a count, None if it is none."""
-    if not line.fraction:
-        return None
-    for requests_c, requests_s, requests_h in line.requests:
-        canary = counts_of(line.canary, requests_c)
-        stable = counts_of(line.stable, requests_s)
-        if canary is None or stable is None:
-            continue
-        earlier = counts_of(line.history, requests_h)
-        if earlier is not None:
-            stable = np.concatenate([earlier[0], stable[0]]), np.concatenate([earlier[1], stable[1]])
-        found = count_strength(canary, stable, line.sign)
-        if found is not None:
-            return LineEvidence(
-                name=line.name,
-                sign=line.sign,
-                strength=found.strength,
-                ratio=found.ratio,
-                proof="counts",
-                required=line.required,
-            )
-    return None
 
 
 def weigh(lines: Sequence[Line], *, beside: bool, step_seconds: float) -> VariationEvidence:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.compare.fractions import count_strength, counts_of
-from analysis.compare.lines import (
+from analysis.compare.lines import Line, LineEvidence, line_evidence
+from analysis.compare.strengths import (
     before_and_after,
     mean_variance,
     moved_before,
@@ -19,7 +20,7 @@ from analysis.compare.lines import (
     placebo_sd,
     side_by_side,
 )
-from analysis.compare.variation import Line, LineEvidence, combined, line_evidence, suspect, weigh
+from analysis.compare.variation import combined, suspect, weigh
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
 from analysis.types import State

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.compare.variation import Line, weigh
+from analysis.compare.lines import Line
+from analysis.compare.variation import weigh
 from analysis.types import State
 from tests.calibration.variations import METRICS, STEP, VARIATION_CELLS, Series, ask, draw
 

@@ -11,8 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from analysis.compare.lines import before_and_after, on_log_scale, side_by_side
-from analysis.compare.variation import LineEvidence, combined, looks_back
+from analysis.compare.lines import LineEvidence
+from analysis.compare.strengths import before_and_after, on_log_scale, side_by_side
+from analysis.compare.variation import combined, looks_back
 from analysis.grid import Floats
 from analysis.types import BoolArray, State
 from tests.calibration.cells import Row, Tick
