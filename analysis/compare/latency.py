@@ -87,6 +87,12 @@ class LatencyData:
         if np.any(self.seconds <= 0) or not np.all(np.isfinite(self.seconds)):
             raise InvalidInput("every look must have a positive length", "/seconds")
 
+    def without_replica(self, row: int) -> LatencyData:
+        """Return the same data without one of the canary's replicas, of which there must be two or more."""
+        if len(self.canary) < 2:
+            raise InvalidInput("a canary without replicas has no latency", "/canary")
+        return replace(self, canary=np.delete(self.canary, row, axis=0))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LatencyEvidence:
@@ -313,7 +319,8 @@ def history_of(counts: Floats, edges: Floats, seconds: Floats, visible: bool) ->
     visible : bool
     """
     noise = learn(counts[None], edges, seconds, visible)
-    enough = bool(noise.tail_known[0] and (noise.score_known[0] or not visible))
+    alone = noise.tail.pods[0] < 2  # its wandering shows only beside the canary, in the run
+    enough = bool(noise.tail_known[0] and (noise.score_known[0] or alone))
     return noise, None if enough else counts
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.compare.arms import History, Prepared
 from analysis.compare.latency_noise import LatencyNoise, TailsOverRun, scores_over_run, stable_of, tails_over_run
-from analysis.compare.scores import ShiftLooks, side_of
+from analysis.compare.scores import ShiftLooks, complete, side_of
 from analysis.compare.tails import UNIT, exceeding, guard_edge, held, pod_atoms, usable_edges, well_placed
 from analysis.evidence import Integers, Looks, start_masses
 from analysis.exposure import pod_factor, weight_steps
@@ -42,7 +42,7 @@ class LatencyArms:
         Indices of the edges of an objective.
     visible : bool
     noise : LatencyNoise or None
-        Of history.
+        Of history. That of all releases of a batch tells enough for the tails, or that of none.
     earlier : (N, R_s, H, B) float64 or None
         The looks of history themselves, where they tell too little; rows as those of the baseline.
     """
@@ -135,7 +135,7 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     usable = usable_edges(tails.requests, tails.exceedance, arms.slo)
     guard = guard_edge(tails.exceedance, usable)
     release, edge = np.nonzero(usable)
-    above = exceeding(np.nan_to_num(canary).sum(axis=1)), stable.above[:, :, stable.early :].sum(axis=1)
+    above = exceeding(complete(canary).sum(axis=1)), stable.above[:, :, stable.early :].sum(axis=1)
     is_slo = np.isin(edge, arms.slo)
     factor = held(pod_factor(sides[0].total, sides[1].total, arms.visible))
     rows = Looks(

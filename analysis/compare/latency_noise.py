@@ -20,6 +20,7 @@ from analysis.compare.scores import (
     ScoreNoise,
     ShiftLooks,
     Side,
+    complete,
     lone_noise,
     looks_per_slot,
     score_noise,
@@ -133,7 +134,7 @@ def stable_of(counts: Floats, edges: Floats, seconds: Floats, visible: bool, ear
     whole = counts if earlier is None else np.concatenate([earlier, counts], axis=2)
     return Stable(
         side=side_of(whole, edges),
-        above=exceeding(np.nan_to_num(whole)),
+        above=exceeding(complete(whole)),
         edges=edges,
         seconds=np.concatenate([np.full(early, seconds[0]), seconds]),
         early=early,

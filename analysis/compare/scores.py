@@ -80,10 +80,14 @@ def side_of(counts: Floats, edges: Floats) -> Side:
     edges : (B-1,) float64
     """
     middle = midpoints(edges)
-    total = counts.sum(axis=-1)
-    known = np.isfinite(total)
-    safe = counts if known.all() else np.where(known[..., None], counts, 0.0)
-    return Side(total=np.where(known, total, 0.0), plain=safe @ middle, square=safe.sum(axis=1) @ middle**2)
+    whole = complete(counts)
+    return Side(total=whole.sum(axis=-1), plain=whole @ middle, square=whole.sum(axis=1) @ middle**2)
+
+
+def complete(counts: Floats) -> Floats:
+    """Return histograms (..., B) without those that miss a bucket: a missing bucket is not an empty one."""
+    known = np.asarray(np.isfinite(counts).all(axis=-1))
+    return counts if known.all() else np.where(known[..., None], counts, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -178,6 +178,30 @@ def test_looks_that_do_not_count_earn_nothing():
     assert found.empty_looks == 20
 
 
+def test_a_missing_bucket_is_not_an_empty_one():
+    """A histogram that misses one bucket is missing as a whole, on either side."""
+    data = release(looks=12)
+    for side in ("canary", "baseline"):
+        part, whole = getattr(data, side).copy(), getattr(data, side).copy()
+        part[0, 5, 3] = np.nan
+        whole[0, 5] = np.nan
+        first, second = (weigh(replace(data, **{side: values}), LatencyQuestion()) for values in (part, whole))
+        for curve in CURVES:
+            np.testing.assert_array_equal(getattr(first, curve), getattr(second, curve))
+
+
+def test_one_slow_replica_is_found_by_leaving_it_out():
+    """One of three canary pods is five times slower: without it the evidence is gone."""
+    data = release(pods=(10, 3))
+    slow = data.canary.copy()
+    slow[1] = counts(np.random.default_rng(9), 1, 40, 300.0, shift=5.0)[0]
+    harmed = replace(data, canary=slow)
+    assert weigh(harmed, LatencyQuestion()).abort[-1] >= ABORT
+    assert weigh(harmed.without_replica(1), LatencyQuestion()).abort[-1] < np.log(10)
+    with pytest.raises(InvalidInput):
+        release(pods=(3, 1)).without_replica(0)
+
+
 def test_nothing_is_bet_before_enough_is_known():
     """Without history the first 8 looks say nothing; later ones do."""
     found = weigh(release(history=0, shift=2.0, looks=30), LatencyQuestion())
