@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -18,6 +19,7 @@ from analysis.compare.strengths import (
     before_and_after,
     moved_before,
     on_log_scale,
+    placebo_sd,
     side_by_side,
 )
 from analysis.errors import InvalidInput
@@ -27,6 +29,7 @@ ABORT: Final = 1.0
 APPEARED: Final = 0.7
 BLIND: Final = float(np.log(3.0))
 FIVE_MINUTES: Final = 300.0
+TEN_MINUTES: Final = 600.0
 SHORTEST_HISTORY: Final = 8
 
 
@@ -120,6 +123,52 @@ class LineEvidence:
         if self.sd is None:
             return None
         return float(np.exp(min(strength * max(SIZE, SIGMAS * self.sd), 700.0)))
+
+
+def line_of_pods(
+    name: str, sign: int, canary: Floats, stable: Floats, history: Floats, step_seconds: float, required: bool = False
+) -> Line:
+    """
+    Return the line of a level that is seen pod by pod: means of the pods present, noise learned from stable.
+
+    Parameters
+    ----------
+    name : str
+    sign : {1, -1, 0}
+    canary, stable : (R_c, n), (R_s, n) float64
+        NaN is missing.
+    history : (R_h, h) float64
+        Stable before; h may be 0.
+    step_seconds : float
+        Time between samples.
+    required : bool
+
+    Returns
+    -------
+    Line
+        With ``pod_sd`` if three or more stable pods were seen for a canary's time, ten minutes at least: in history,
+        else beside the canary. Such a level is better asked pod by pod (`analysis.compare.gauges`); this serves
+        where that is limited by pods or finds no scale.
+    """
+    block = max(canary.shape[1], math.ceil(TEN_MINUTES / step_seconds))
+    spread = placebo_sd(history, block) if history.shape[1] else None
+    spread = placebo_sd(stable, block) if spread is None else spread
+    pods = [max(int(np.isfinite(v).any(axis=1).sum()), 1) for v in (canary, stable)]
+    return Line(
+        name=name,
+        sign=sign,
+        canary=_pod_mean(canary),
+        stable=_pod_mean(stable),
+        history=_pod_mean(history),
+        required=required,
+        pod_sd=None if spread is None else spread * math.sqrt(1 / pods[0] + 1 / pods[1]),
+    )
+
+
+def _pod_mean(values: Floats) -> Floats:
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
 def line_evidence(line: Line, beside: bool, step_seconds: float) -> LineEvidence:

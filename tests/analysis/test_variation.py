@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.compare.fractions import count_strength, counts_of
-from analysis.compare.lines import Line, LineEvidence, line_evidence
+from analysis.compare.lines import Line, LineEvidence, line_evidence, line_of_pods
 from analysis.compare.strengths import (
     before_and_after,
     mean_variance,
@@ -251,6 +251,31 @@ def test_a_placebo_finds_the_spread_of_one_pod():
     assert math.sqrt(float(np.mean(squares))) == pytest.approx(0.2, rel=0.1)
     assert placebo_sd(np.ones((2, 60)), 20) is None
     assert placebo_sd(np.ones((3, 10)), 20) is None
+
+
+@pytest.mark.parametrize(
+    ("pods", "history", "learned"),
+    [
+        pytest.param(4, 120, True, id="history"),
+        pytest.param(4, 0, True, id="beside the canary"),
+        pytest.param(2, 120, False, id="two stable pods tell nothing of pods"),
+    ],
+)
+def test_a_level_seen_pod_by_pod_becomes_one_line(pods: int, history: int, learned: bool):
+    """Means of the pods present; the spread of pods is learned from three stable ones on, for the pods there are."""
+    rng = np.random.default_rng(6)
+    level = np.exp(0.3 * rng.standard_normal((pods + 2, 1)))
+    canary, stable = (level[part] * (1 + 0.01 * rng.standard_normal((40, 1))).T for part in (slice(2), slice(2, None)))
+    canary[0, 5] = np.nan
+    before = level[2:] * np.ones(history)
+    found = line_of_pods("heap", 1, canary, stable, before, MINUTE)
+    assert found.canary[5] == canary[1, 5]
+    np.testing.assert_allclose(found.stable, stable.mean(axis=0))
+    assert (found.pod_sd is not None) == learned
+    if found.pod_sd is not None:
+        others = (level[2:].sum() - level[2:]) / (pods - 1)
+        one = np.sqrt((np.log(level[2:] / others) ** 2).mean() * (pods - 1) / pods)
+        assert found.pod_sd == pytest.approx(one * np.sqrt(1 / 2 + 1 / pods), rel=1e-6)
 
 
 @pytest.mark.parametrize(
