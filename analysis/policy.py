@@ -114,9 +114,7 @@ class Deadline:
     def __post_init__(self) -> None:
         positive("/deadline/after", self.after)
         if self.then not in ("hold", "abort", "promote_if"):
-            raise InvalidPolicy(
-                f"must be hold, abort or {{promote_if: ratio}}, got {self.then!r}", "/deadline/then"
-            )
+            raise InvalidPolicy(f"must be hold, abort or {{promote_if: ratio}}, got {self.then!r}", "/deadline/then")
         if (self.then == "promote_if") != (self.limit is not None):
             raise InvalidPolicy("promote_if needs a ratio, and only it has one", "/deadline/then")
         if self.limit is not None:
@@ -159,9 +157,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise InvalidPolicy(
-                f"must be lower-case letters, digits and inner dashes, got {self.name!r}", "/name"
-            )
+            raise InvalidPolicy(f"must be lower-case letters, digits and inner dashes, got {self.name!r}", "/name")
         if self.controller not in ("argo", "flagger", "none"):
             raise InvalidPolicy(f"must be argo, flagger or none, got {self.controller!r}", "/controller")
         positive("/harm_budget", self.harm_budget)

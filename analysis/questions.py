@@ -130,9 +130,7 @@ class Question:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise InvalidPolicy(
-                f"must be lower-case letters, digits and inner dashes, got {self.name!r}", "/name"
-            )
+            raise InvalidPolicy(f"must be lower-case letters, digits and inner dashes, got {self.name!r}", "/name")
         if self.proof not in (None, "sequential", "variation"):
             raise InvalidPolicy(f"must be sequential or variation, got {self.proof!r}", "/proof")
         if self.variation_may not in ("abort", "hold"):

@@ -212,9 +212,7 @@ class Record:
 
 
 def _cut(side: SideSeries, keep: int) -> SideSeries:
-    return SideSeries(
-        replicas=side.replicas, fields={name: array[:, :keep] for name, array in side.fields.items()}
-    )
+    return SideSeries(replicas=side.replicas, fields={name: array[:, :keep] for name, array in side.fields.items()})
 
 
 def rows(record: Record) -> list[dict[str, Json]]:
@@ -304,8 +302,7 @@ def from_rows(
     questions: dict[str, QuestionRecord] = {}
     for name in asked:
         reasons = tuple(
-            LeftOut(code=found[0], text=found[1]) if (found := look["left_out"].get(name)) else None
-            for look in looks
+            LeftOut(code=found[0], text=found[1]) if (found := look["left_out"].get(name)) else None for look in looks
         )
         questions[name] = QuestionRecord(
             baseline=_side(name, Side.BASELINE, looks),
@@ -317,9 +314,7 @@ def from_rows(
             history=(history or {}).get(name),
             notes=dict((notes or {}).get(name, {})),
         )
-    return Record(
-        grid=grid, ends=ends, questions=questions, weights=weights, pairing=pairing, events=events
-    )
+    return Record(grid=grid, ends=ends, questions=questions, weights=weights, pairing=pairing, events=events)
 
 
 def _side(name: str, side: Side, looks: Sequence[Mapping[str, Json]]) -> SideSeries:

@@ -218,9 +218,7 @@ def _kept(attempt: Attempt, digest: str, frame: Mapping[str, Json]) -> Attempt:
     return kept
 
 
-def noted(
-    before: Mapping[str, Json], closed: Closed, newest: Mapping[str, Json] | None
-) -> dict[str, dict[str, Json]]:
+def noted(before: Mapping[str, Json], closed: Closed, newest: Mapping[str, Json] | None) -> dict[str, dict[str, Json]]:
     """
     Return what was noticed while reading, by question, with the late events of the newest closed look added.
 

@@ -17,7 +17,14 @@ SECOND = Attempt(
 
 
 def word(verdict, at=T, **more):
-    usual = {"id": f"o_{at}", "namespace": "shop", "name": "checkout", "revision": "a1", "reason": "x", "actor": "on-call"}
+    usual = {
+        "id": f"o_{at}",
+        "namespace": "shop",
+        "name": "checkout",
+        "revision": "a1",
+        "reason": "x",
+        "actor": "on-call",
+    }
     return Override(**{**usual, "verdict": verdict, "at": at, **more})
 
 
