@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import bdtr
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from tests.calibration import percentiles
 from tests.calibration.cells import SEEDS, Row
 from tests.calibration.latencies import NATIVE, QUESTION, Latencies, Runs, reached, run, seconds_until
 from tests.calibration.measures import WRONG_ONCE_IN, allowed
@@ -228,7 +229,7 @@ def _promote() -> list[Cell]:
     return cells
 
 
-CELLS: Final = (*_null(), *_power(), *_promote())
+CELLS: Final[tuple[Cell | percentiles.Cell, ...]] = (*_null(), *_power(), *_promote(), *percentiles.CELLS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

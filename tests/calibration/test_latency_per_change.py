@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from tests.calibration import percentiles
 from tests.calibration.latencies import Latencies, reached, run
 from tests.calibration.latency_cells import enough
 from tests.calibration.measures import allowed
@@ -49,3 +52,12 @@ def test_what_is_promised_is_reached(service: Latencies, curve: str, alpha: floa
     found = reached(getattr(run(service, RELEASES, SEED), curve), alpha)
     assert enough(int(found.sum()), RELEASES, share)
     assert found.dtype == np.bool_
+
+
+def test_equal_percentiles_are_left_alone():
+    """Summaries of pods that differ and wobble: frozen in at most 1 %; 25 % slower is promoted in at most 5 %."""
+    service = Latencies(sd=0.05, wobble=0.05, stable_pods=3)
+    equal = percentiles.run(service, RELEASES, SEED)
+    assert allowed(int(reached(equal["warn"], 0.01).sum()), RELEASES, 0.01)
+    slower = percentiles.run(replace(service, shift=1.25), RELEASES, SEED)
+    assert allowed(int(reached(slower["promote"], 0.05).sum()), RELEASES, 0.05)
