@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def example(canary: float = 1.0, stable: int = 5, slots: int = 60, history: int 
     return GaugeData(
         baseline=pods(rng, stable, slots),
         canary=canary * pods(rng, 2, slots),
-        ends=15.0 * np.arange(1, slots + 1),
+        ends=np.arange(1, slots + 1, dtype=np.float64) * 15,
         history=pods(rng, stable, history) if history else None,
     )
 
@@ -263,7 +264,7 @@ def test_growth_is_what_was_added_in_five_minutes():
         pytest.param({"history": np.ones(5)}, id="history without replicas"),
     ],
 )
-def test_shapes_that_no_measurement_has_are_refused(changes: dict[str, object]):
+def test_shapes_that_no_measurement_has_are_refused(changes: dict[str, Any]):
     """A caller's mistake raises."""
     with pytest.raises(InvalidInput):
         replace(example(), **changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,14 +33,12 @@ def noisy(seed: int, count: int, level: float = 50.0, sd: float = 0.05) -> Float
     return level * (1 + sd * np.random.default_rng(seed).standard_normal(count))
 
 
-def line(
-    factor: float = 1.0, samples: int = 40, sign: int = 1, name: str = "cpu", seed: int = 1, **more: object
-) -> Line:
+def line(factor: float = 1.0, samples: int = 40, sign: int = 1, name: str = "cpu", seed: int = 1, **more: Any) -> Line:
     found = Line(name=name, sign=sign, canary=factor * noisy(seed, samples), stable=noisy(seed + 100, samples))
     return replace(found, **more)
 
 
-def said(*strengths: float, sign: int = 1, **more: bool) -> State:
+def said(*strengths: float, sign: int = 1, **more: Any) -> State:
     return combined(
         [LineEvidence(name=str(i), sign=sign, strength=t, ratio=1.0, **more) for i, t in enumerate(strengths)]
     ).state
@@ -354,7 +353,7 @@ def test_the_reader_is_told_what_would_have_been_too_much():
         pytest.param({"stable": np.array([np.inf])}, id="infinite"),
     ],
 )
-def test_lines_that_no_source_gives_are_refused(wrong: dict[str, object]):
+def test_lines_that_no_source_gives_are_refused(wrong: dict[str, Any]):
     """A caller's mistake raises."""
     with pytest.raises(InvalidInput):
         replace(line(), **wrong)

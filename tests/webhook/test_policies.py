@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 
@@ -36,12 +37,12 @@ def write(folder, file, text):
     path = folder / file
     path.write_text(text)
     # Two versions of equal size written within one tick of the file system differ in nothing else.
-    os.utime(path, ns=(write.tick, write.tick))
-    write.tick += 1_000_000
+    tick = next(TICKS)
+    os.utime(path, ns=(tick, tick))
     return path
 
 
-write.tick = 1_700_000_000_000_000_000
+TICKS = itertools.count(1_700_000_000_000_000_000, 1_000_000)
 
 
 def names(policies):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from webhook.schema.request import Ask, read_ask, read_body, read_flagger, read_
 
 NOON = 1795435200.0  # date -u -d 2026-11-23T12:00:00Z +%s
 
-FULL = {
+FULL: dict[str, Any] = {
     "policy": "checkout",
     "stage": "final",
     "release": {
