@@ -32,6 +32,7 @@ from analysis.grid import Floats
 from analysis.types import BoolArray
 
 SAME_EDGE = 1e-6
+COARSE = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -121,7 +122,8 @@ class LatencyEvidence:
         ``history`` or ``run``; ``prior`` while nothing is known.
     flags : tuple of str
         ``no_baseline``, ``noise: prior``, ``dispersion: run``, ``pods: unknown``, ``one stable pod``, ``weak guard``,
-        ``no guard``, ``pod-limited``, ``slo edge moved``.
+        ``no guard``, ``pod-limited``, ``slo edge moved``, ``histogram too short`` (nothing can be promoted by it),
+        ``coarse buckets`` (nine in ten stable requests in one: a shift within it is not seen).
     """
 
     question: LatencyQuestion
@@ -362,5 +364,13 @@ def _flags(data: LatencyData, evidence: LatencyEvidence, moved: bool) -> tuple[s
         "no guard": bool(evidence.first_look is not None and not prepared.guard.any()),
         "pod-limited": pod_limited(evidence),
         "slo edge moved": moved,
+        "histogram too short": bool(prepared.short[0]),
+        "coarse buckets": _largest_bucket(data) > COARSE,
     }
     return tuple(name for name, holds in told.items() if holds)
+
+
+def _largest_bucket(data: LatencyData) -> float:
+    """Return the largest share of stable's requests in one bucket that has an upper edge; 0 without requests."""
+    buckets = np.nansum(data.baseline, axis=(0, 1))
+    return float(buckets[:-1].max() / buckets.sum()) if buckets.sum() > 0 else 0.0

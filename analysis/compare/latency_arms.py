@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from analysis.compare.arms import History, Prepared
 from analysis.compare.latency_noise import LatencyNoise, TailsOverRun, scores_over_run, stable_of, tails_over_run
 from analysis.compare.scores import ShiftLooks, complete, side_of
-from analysis.compare.tails import UNIT, exceeding, guard_edge, held, pod_atoms, usable_edges, well_placed
+from analysis.compare.tails import (
+    MOST_EXCEEDANCE,
+    UNIT,
+    exceeding,
+    guard_edge,
+    held,
+    pod_atoms,
+    usable_edges,
+    well_placed,
+)
 from analysis.evidence import Integers, Looks, start_masses
 from analysis.exposure import pod_factor, weight_steps
 from analysis.grid import Floats
@@ -80,8 +89,11 @@ class PreparedLatency:
     canary_total, stable_total : (N, K) float64
     score_from_run, tail_from_run : (N,) bool
         Whether the noise was learned while the release ran.
-    overruled, weak_guard : (N,) bool
-        The run's dispersion replaced that of history; the guard edge is so rare or common that it tells little.
+    overruled, weak_guard, short : (N,) bool
+        The run's dispersion replaced that of history; the guard edge is so rare or common that it tells little; so many
+        stable requests lie beyond the last edge that nobody can say how long they take.
+    provable : (N, K) bool
+        Looks at which a promotion may be proved: the edges are chosen, and the histogram is not too short.
     """
 
     shift: ShiftLooks
@@ -101,6 +113,8 @@ class PreparedLatency:
     tail_from_run: BoolArray
     overruled: BoolArray
     weak_guard: BoolArray
+    short: BoolArray
+    provable: BoolArray
 
     def without(self, left_out: BoolArray) -> PreparedLatency:
         """Return the same looks, those of ``left_out`` (K,) skipped, their start mass spent."""
@@ -149,6 +163,7 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         pod_weights=pod_atoms(tails.dof)[release],
         start_mass=start_masses(steps, first)[release],
     )
+    short = tails.exceedance[:, -1] > MOST_EXCEEDANCE
     known = arms.noise.tail_known if arms.noise is not None else np.zeros(len(used), dtype=bool)
     return PreparedLatency(
         shift=shift,
@@ -167,6 +182,8 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         score_from_run=score_from_run,
         tail_from_run=~known,
         overruled=tails.overruled,
+        short=short,
+        provable=tails.bets & ~short[:, None],
         weak_guard=(guard >= 0) & ~well_placed(tails.exceedance[np.arange(len(guard)), guard]) & (not len(arms.slo)),
     )
 

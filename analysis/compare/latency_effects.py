@@ -134,12 +134,19 @@ def compared(label: str, evidence: LatencyEvidence) -> str:
     shift = shift_effect(evidence)
     if shift is None:
         return f"{label}: too few requests"
-    text = f"{label} {words.ratio(shift.estimate)} ({words.bounds(shift.low, shift.high)})"
+    text = f"{label} {words.ratio(shift.estimate)}{_bounds(shift)}"
     edge = shown_edge(evidence)
     if edge is None or math.isnan(edge.canary) or math.isnan(edge.baseline):
         return text
-    size = f" ({words.bounds(edge.effect.low, edge.effect.high)})" if edge.effect is not None else ""
+    size = _bounds(edge.effect) if edge.effect is not None else ""
     return f"{text}; over {seconds(edge.edge)} {words.percent(edge.canary)} vs {words.percent(edge.baseline)}{size}"
+
+
+def _bounds(found: Effect) -> str:
+    """Return the bounds in brackets, nothing where nothing is bounded."""
+    if found.low <= 0 and math.isinf(found.high):
+        return ""
+    return f" ({words.bounds(found.low, found.high)})"
 
 
 def seconds(value: float) -> str:

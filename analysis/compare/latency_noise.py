@@ -294,7 +294,7 @@ def tails_over_run(stable: Stable, looks: int, before: LatencyNoise | None) -> T
 
     Notes
     -----
-    Without history nothing is bet in the first 8 looks, nor before 1,000 stable requests; the noise is learned again at
+    Without history nothing is bet in the first 8 looks, nor before 300 stable requests; the noise is learned again at
     looks 8, 16, 32, ... With history a run more than twice as dispersed replaces its dispersion at those looks.
     """
     N, J, K = len(stable.side.square), len(stable.edges), looks

@@ -188,7 +188,8 @@ def promote_parts(prepared: PreparedLatency, question: LatencyQuestion, against:
     edges = no_worse(asked.rows, null, share, known.since, asked.rows.first) if len(asked.release) else None
     limit = _shift_limit(prepared, asked, question, slack, known.bad_share)
     return PromoteParts(
-        promote=_least(against.shift.within(limit[:, None]), asked, edges) - np.maximum(0.0, against.tolerated),
+        promote=_least(against.shift.within(limit[:, None]), asked, edges, prepared.provable)
+        - np.maximum(0.0, against.tolerated),
         slack=slack,
         known=known.since < prepared.used.shape[1],
         requests_per_second=known.requests_per_second,
@@ -233,8 +234,9 @@ def _shift_limit(
     return np.asarray(np.log(question.shift) + np.where(np.isfinite(limit), limit, 0.0))
 
 
-def _least(score: Floats, asked: PreparedLatency, edges: Floats | None) -> Floats:
-    least = score.copy()
+def _least(score: Floats, asked: PreparedLatency, edges: Floats | None, provable: BoolArray) -> Floats:
+    """Return, (N, K), the least of the score and the edges asked; at most 0 where nothing may be proved."""
+    least = np.where(provable, score, np.minimum(score, 0.0))
     if edges is not None:
         np.minimum.at(least, asked.release, edges)
     return least
@@ -273,7 +275,8 @@ def step_evidence(
             share = known.bad_share if asked.rows.history.traffic is not None else None
             part = replace(asked.rows, looks=asked.rows.looks.between(start, end))
             edges = no_worse(part, Null(ratio=question.exceedance, slack=slack), share, since, since)
-        log_e[start:end] = _least(shift.within(limit[:, None]), asked, edges)[0]
+        provable = prepared.provable[:, start:end]
+        log_e[start:end] = _least(shift.within(limit[:, None]), asked, edges, provable)[0]
     if known is None or not len(slack) or not (known.since < count).any():
         return log_e, None, None, None
     return log_e, float(slack[0]), float(known.requests_per_second[0]), float(known.bad_share[0])

@@ -23,7 +23,7 @@ from analysis.types import BoolArray
 LEAST_EXCEEDANCE: Final = 2e-5
 MOST_EXCEEDANCE: Final = 0.3
 MOST_EDGES: Final = 12
-FEWEST_REQUESTS: Final = 1000.0  # stable requests from which edges are chosen
+FEWEST_REQUESTS: Final = 300.0  # stable requests from which edges are chosen
 GUARD: Final = 0.05
 GUARD_LEAST: Final = 0.005
 GUARD_MOST: Final = 0.2
@@ -239,7 +239,7 @@ def usable_edges(requests: Floats, exceedance: Floats, kept: NDArray[np.int64]) 
     -------
     (N, J) bool
         Those that 2 in 100,000 to 3 in 10 stable requests exceed, thinned evenly to at most 12 around the guard.
-        None before 1,000 stable requests.
+        None before 300 stable requests.
     """
     enough = (requests >= FEWEST_REQUESTS)[:, None]
     inside = (exceedance >= LEAST_EXCEEDANCE) & (exceedance <= MOST_EXCEEDANCE) & enough

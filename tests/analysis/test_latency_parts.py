@@ -84,13 +84,13 @@ def test_slopes_at_the_end_of_the_data():
 
 
 def test_usable_edges_and_the_guard():
-    """2 in 100,000 to 3 in 10, and an objective's edge; the guard is nearest to 5 %; none before 1,000 requests."""
+    """2 in 100,000 to 3 in 10, and an objective's edge; the guard is nearest to 5 %; none before 300 requests."""
     share = np.array([[0.9, 0.3, 0.08, 0.01, 1e-4, 1e-6]])
     many = usable_edges(np.array([1e6]), share, NO_SLO)
     assert many[0].tolist() == [False, True, True, True, True, False]
     assert guard_edge(share, many).tolist() == [2]
     assert usable_edges(np.array([1e6]), share, np.array([0]))[0, 0]
-    assert not usable_edges(np.array([999.0]), share, np.array([0])).any()
+    assert not usable_edges(np.array([299.0]), share, np.array([0])).any()
     assert guard_edge(share, np.zeros((1, 6), dtype=bool)).tolist() == [-1]
     rare = np.array([[0.9, 0.004, 1e-4]])
     assert guard_edge(rare, usable_edges(np.array([1e6]), rare, NO_SLO)).tolist() == [1]

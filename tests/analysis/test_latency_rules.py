@@ -236,6 +236,8 @@ def test_no_requests_are_no_evidence():
         pytest.param({"pods": (3, 1), "shift": 1.12, "requests": 9000.0}, "pod-limited", id="one canary pod of three"),
         pytest.param({"history": 0, "looks": 4}, "noise: prior", id="nothing known yet"),
         pytest.param({"edges": np.array([0.02, 5.0])}, "no guard", id="no edge in the tail"),
+        pytest.param({"edges": np.array([0.01, 0.02])}, "histogram too short", id="most requests beyond the last edge"),
+        pytest.param({"edges": np.array([0.01, 0.5, 1.0])}, "coarse buckets", id="one bucket holds nearly all"),
         pytest.param({"edges": np.array([0.1, 0.9])}, "weak guard", id="a rare edge only"),
     ],
 )
@@ -258,6 +260,14 @@ def test_hidden_pods_are_weighed_as_one_line_per_side():
     found = weigh(one, LatencyQuestion())
     assert found.warn[-1] >= FREEZE
     assert "pods: unknown" in found.flags
+
+
+def test_what_lies_beyond_the_last_edge_is_never_proved():
+    """A histogram that ends below most requests promotes nothing, with history and without."""
+    for history in (60, 0):
+        found = weigh(release(edges=np.array([0.005, 0.01, 0.05]), history=history), LatencyQuestion())
+        assert found.promote.max() <= 0
+        assert found.step.max() <= 0
 
 
 def test_an_objective_is_asked_at_its_edge():
