@@ -53,8 +53,8 @@ def log_mixture(excess: ArrayLike, variance: ArrayLike, dof: ArrayLike, effect: 
     ``z = x/sqrt(a)``, ``Q = nu + z^2/(1+k)`` and T Student's distribution function: the ratio of the marginal
     likelihoods of an effect, half-normal with variance ``k s2``, and of none, both with
     ``x | s2 ~ N(theta, s2)``, ``nu a/s2 ~ chi^2_nu`` and the prior ``1/s2``. Known variance: the limit, with the normal
-    distribution function. It is a martingale if the variance is right; where the variance is estimated on the way, the error rates
-    rest on simulation.
+    distribution function. It is a martingale if the variance is right; where the variance is estimated on the way, the
+    error rates rest on simulation.
 
     Examples
     --------

@@ -149,20 +149,10 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     usable = usable_edges(tails.requests, tails.exceedance, arms.slo)
     guard = guard_edge(tails.exceedance, usable)
     release, edge = np.nonzero(usable)
-    above = exceeding(complete(canary).sum(axis=1)), stable.above[:, :, stable.early :].sum(axis=1)
     is_slo = np.isin(edge, arms.slo)
     factor = held(pod_factor(sides[0].total, sides[1].total, arms.visible))
-    rows = Looks(
-        bad_canary=above[0][release, :, edge],
-        total_canary=n_c[release],
-        bad_baseline=above[1][release, :, edge],
-        total_baseline=n_s[release],
-        used=used[release] & tails.bets[release],
-        phi=tails.phi[release, :, edge],
-        pod_factor=factor[release] * tails.variance[release, :, edge] / UNIT**2,
-        pod_weights=pod_atoms(tails.dof)[release],
-        start_mass=start_masses(steps, first)[release],
-    )
+    above = exceeding(complete(canary).sum(axis=1)), stable.above[:, :, stable.early :].sum(axis=1)
+    rows = _edge_rows(above, (n_c, n_s), used, tails, factor, start_masses(steps, first), (release, edge))
     short = tails.exceedance[:, -1] > MOST_EXCEEDANCE
     known = arms.noise.tail_known if arms.noise is not None else np.zeros(len(used), dtype=bool)
     return PreparedLatency(
@@ -185,6 +175,30 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         short=short,
         provable=tails.bets & ~short[:, None],
         weak_guard=(guard >= 0) & ~well_placed(tails.exceedance[np.arange(len(guard)), guard]) & (not len(arms.slo)),
+    )
+
+
+def _edge_rows(
+    above: tuple[Floats, Floats],
+    totals: tuple[Floats, Floats],
+    used: BoolArray,
+    tails: TailsOverRun,
+    factor: Floats,
+    masses: Floats,
+    places: tuple[Rows, Rows],
+) -> Looks:
+    """Return the looks of every usable edge as its own row: slow requests as bad ones, noise as of that edge."""
+    release, edge = places
+    return Looks(
+        bad_canary=above[0][release, :, edge],
+        total_canary=totals[0][release],
+        bad_baseline=above[1][release, :, edge],
+        total_baseline=totals[1][release],
+        used=used[release] & tails.bets[release],
+        phi=tails.phi[release, :, edge],
+        pod_factor=factor[release] * tails.variance[release, :, edge] / UNIT**2,
+        pod_weights=pod_atoms(tails.dof)[release],
+        start_mass=masses[release],
     )
 
 
