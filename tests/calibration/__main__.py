@@ -16,18 +16,26 @@ from dataclasses import replace
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from tests.calibration.cells import CELLS, SEEDS, Row
+from tests.calibration.drifts import DRIFT_CELLS
+from tests.calibration.gauges import GAUGE_CELLS
+from tests.calibration.latency_cells import CELLS as LATENCY_CELLS
+from tests.calibration.splits import SPLITS
+from tests.calibration.variations import VARIATION_CELLS
+from tests.calibration.warmups import WARMUP_CELLS
+
+EVERY = (*CELLS, *SPLITS, *LATENCY_CELLS, *GAUGE_CELLS, *VARIATION_CELLS, *DRIFT_CELLS, *WARMUP_CELLS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the cells that were asked for; return the exit code."""
-    tables = sorted({cell.table for cell in CELLS})
+    tables = sorted({cell.table for cell in EVERY})
     parser = argparse.ArgumentParser(prog="python -m tests.calibration", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=tables, default=tables, metavar="TABLE", help=", ".join(tables))
     parser.add_argument("--seed", choices=sorted(SEEDS), help="all releases from one seed, not a third from each")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the releases, for a quick look")
     chosen = parser.parse_args(arguments)
     seeds = {chosen.seed: SEEDS[chosen.seed]} if chosen.seed else SEEDS
-    cells = [replace(c, releases=max(30, round(c.releases * chosen.scale))) for c in CELLS if c.table in chosen.only]
+    cells = [replace(c, releases=max(30, round(c.releases * chosen.scale))) for c in EVERY if c.table in chosen.only]
     total = sum(-(-c.releases // len(seeds)) * len(seeds) for c in cells)
     rows: list[Row] = []
     with tqdm(total=total, unit=" releases", smoothing=0.05, file=sys.stderr) as bar:
