@@ -39,8 +39,10 @@ def written(monkeypatch):
     handler = logs.logging.StreamHandler(stream)
     handler.setFormatter(logs.Lines(as_json=True))
     monkeypatch.setattr(logs.log, "handlers", [handler])
-    monkeypatch.setattr(logs.log, "level", logs.logging.DEBUG)
-    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    before = logs.log.level
+    logs.log.setLevel(logs.logging.DEBUG)  # the attribute alone would leave what the logger remembers of its level
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    logs.log.setLevel(before)
 
 
 DECISION = Decision(
