@@ -80,7 +80,8 @@ def _run(words: Sequence[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("--version", action="store_true", help="print the version and end")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, summary in COMMANDS.items():
-        below = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.", allow_abbrev=False)
+        sentence = f"{summary[0].upper()}{summary[1:]}."
+        below = commands.add_parser(name, help=summary, description=sentence, allow_abbrev=False)
         if name == named:
             _module(name).configure(below)
     options = parser.parse_args(words)

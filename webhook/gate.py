@@ -270,7 +270,7 @@ class Gate:
         if source is None:
             extended = Extended(
                 attempt=case.attempt,
-                fault=f"no source called {case.policy.source!r} is configured",
+                fault=f"no source called {case.policy.source!r} is configured: serve with --prometheus, or send data",
                 code="no_source",
             )
         else:

@@ -17,7 +17,7 @@ def test_an_application_needs_no_more_than_settings():
     assert client.get("/healthz").status_code == 200
     found = client.post("/argo/analysis", json={"release": {"name": "x", "revision": "a", "stable_revision": "b"}}).json
     assert found["verdict"] == "hold"
-    assert "no source called 'default' is configured" in found["reason"]
+    assert "no source called 'default' is configured: serve with --prometheus, or send data" in found["reason"]
 
 
 def test_a_store_on_disk_survives_the_application(tmp_path):

@@ -103,6 +103,7 @@ def test_every_command_has_help(command):
     )
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: weighbridge {command}")
+    assert COMMANDS.get(command, "")[1:] in " ".join(done.stdout.split())
     assert done.stderr == ""
 
 

@@ -45,7 +45,7 @@ def test_the_example_of_the_design_is_read():
     errors = record.questions["error-rate"]
     assert errors.baseline.replicas == ("s-1", "s-2")
     np.testing.assert_array_equal(errors.canary.fields["bad"], [[4, 3, math.nan, 5]])
-    assert [reason.text if reason else "" for reason in errors.left_out] == ["", "", "canary missing", ""]
+    assert [reason.text if reason else "" for reason in errors.left_out] == ["", "", "no numbers from canary", ""]
     np.testing.assert_array_equal(errors.history.fields["total"], [[1420, 1431], [1428, 1422]])
     assert errors.notes["history"] == {"start": START - 1800, "end": START - 1740}
     latency = record.questions["latency"]
@@ -103,9 +103,9 @@ def test_looks_in_which_a_side_is_silent_are_left_out_with_the_reason():
     found = error_rate(both(counted([None, 1, None], [None, 10, None]), counted([1, None, None], [9, None, None])))
     assert [reason.code for reason in found.left_out] == ["missing"] * 3
     assert [reason.text for reason in found.left_out] == [
-        "baseline missing",
-        "canary missing",
-        "baseline and canary missing",
+        "no numbers from baseline",
+        "no numbers from canary",
+        "no numbers from baseline and canary",
     ]
 
 

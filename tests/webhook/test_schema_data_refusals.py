@@ -43,6 +43,16 @@ def bucketed(counts, edges=(1,)):
 
 BROKEN = [
     pytest.param(
+        both(counted([], []), counted([], [])),
+        f"{PLACE}/baseline: must have at least one look, got empty arrays",
+        id="no look at all",
+    ),
+    pytest.param(
+        {"questions": {"error-rate": {"canary": counted([], [])}}},
+        f"{PLACE}/canary: must have at least one look, got empty arrays",
+        id="no look and one side",
+    ),
+    pytest.param(
         canary(counted([1, 10], [9, 9])),
         f"{PLACE}/canary/bad/1: must not exceed total (9), got 10",
         id="bad over total",

@@ -186,7 +186,7 @@ def test_a_whole_policy_may_stand_in_the_request():
         pytest.param(b"\xff\xfe{}", "must be UTF-8", id="UTF-16"),
         pytest.param(b'{"at": 1, "at": 2}', "the key 'at' stands twice", id="key twice"),
         pytest.param(b"[" * 100_000, "must not nest this deeply", id="deep"),
-        pytest.param(b'{"at": ' + b"9" * 5000 + b"}", "must be JSON: ", id="endless number"),
+        pytest.param(b'{"at": ' + b"9" * 5000 + b"}", "has 5000 digits", id="endless number"),
         pytest.param(b'{"at": NaN}', "/at: must be a time like", id="nan"),
         pytest.param(b'{"release": {"weight": 1e999}}', "/release/weight: must be a finite number", id="overflow"),
         pytest.param(b"null", "the body must be a JSON object", id="null"),
@@ -194,7 +194,9 @@ def test_a_whole_policy_may_stand_in_the_request():
 )
 def test_a_body_that_is_no_request_is_named(raw, words, loose):
     """No body makes a crash."""
-    assert words in refusal(lambda: read_body(raw, loose=loose))
+    said = refusal(lambda: read_body(raw, loose=loose))
+    assert words in said
+    assert "sys." not in said
 
 
 def test_a_query_string_carries_the_flat_fields():

@@ -215,6 +215,9 @@ def _one(question: Question, place: str, entry: Mapping[str, Json], data: Mappin
     if baseline.replicas and canary.replicas and baseline.looks != canary.looks:
         rule = f"arrays of one question must have one length: baseline has {baseline.looks}, canary {canary.looks}"
         raise BadRequest(rule, place)
+    for name, side in (("baseline", baseline), ("canary", canary)):
+        if side.replicas and not side.looks:
+            raise BadRequest("must have at least one look, got empty arrays", f"{place}/{name}")
     notes: dict[str, Json] = {}
     if "aligned" in data:
         notes["aligned"] = scalars.flag(data["aligned"], "/data/aligned")
@@ -340,5 +343,5 @@ def _left_out(asked: _Asked, looks: int) -> tuple[LeftOut | None, ...]:
     reasons: list[LeftOut | None] = []
     for look in range(looks):
         missing = [name for name, mask in silent.items() if mask[look]]
-        reasons.append(LeftOut(code="missing", text=f"{' and '.join(missing)} missing") if missing else None)
+        reasons.append(LeftOut(code="missing", text=f"no numbers from {' and '.join(missing)}") if missing else None)
     return tuple(reasons)

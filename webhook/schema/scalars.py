@@ -158,6 +158,6 @@ def parsed(raw: bytes | str, place: str = "") -> Json:
     except UnicodeDecodeError as error:
         raise BadRequest(f"must be UTF-8, got byte {error.object[error.start]:#04x}", place) from error
     except ValueError as error:
-        raise BadRequest(f"must be JSON: {' '.join(str(error).split())}", place) from error
+        raise BadRequest(f"must be JSON: {' '.join(str(error).partition(';')[0].split())}", place) from error
     except RecursionError as error:
         raise BadRequest(NESTED, place) from error
