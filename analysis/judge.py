@@ -138,7 +138,7 @@ def _decide(
     obstacle = standing_obstacle(policy, counted)
     missing = "" if obstacle else missing_proof(policy, record, counted, demand, weighed)
     if not obstacle and not missing:
-        return Verdict.PROMOTE, _praise(counted, demand)
+        return Verdict.PROMOTE, _praise(policy, counted, demand)
     if _overdue(policy, record) and not any(_holds_silent(policy, e) for e in counted):
         late = f"undecided for {words.duration(policy.deadline.after)}: "
         if policy.deadline.then == "abort":
@@ -209,14 +209,15 @@ def missing_proof(
     if held:
         return held[0].reason
     needed = [e for e in counted if e.required and e.kind != Limits.kind and not _excused(policy, e)]
-    limited = [e for e in counted if e.kind == Limits.kind]
+    limited = [e for e in counted if e.kind == Limits.kind and not _excused(policy, e)]
     if not needed and not limited:
-        return "no question of this policy is required, so nothing can be proved"
+        silent = [e.reason for e in counted if _excused(policy, e)]
+        return silent[0] if silent else "no question of this policy is required, so nothing can be proved"
     open_ones = [e for e in needed if not _met(e, policy, demand)]
     if open_ones:
         return min(open_ones, key=_progress(demand)).reason
     few = _too_few(policy, record)
-    return few or _too_young(policy, record, weighed)
+    return few or _too_young(policy, record, weighed) or _unheld(record, limited, weighed)
 
 
 def _excused(policy: Policy, found: Evidence) -> bool:
@@ -280,6 +281,16 @@ def _too_young(policy: Policy, record: Record, weighed: Mapping[str, CountsEvide
     return f"proved, but this step has lasted {words.duration(lasted)} of at least {words.duration(policy.min_step)}"
 
 
+def _unheld(record: Record, limited: Sequence[Evidence], weighed: Mapping[str, CountsEvidence]) -> str:
+    """Return which limits have not read a look of the running step: what an earlier step kept does not pay for it."""
+    began = _step_began(record, weighed)
+    for found in limited:
+        newest = found.details["looks"][1] if "looks" in found.details else None
+        if newest is not None and float(record.ends[newest] - record.lengths[newest]) < began - 1e-6:
+            return f"{found.name}: kept before this step, nothing of this step was held against them yet"
+    return ""
+
+
 def _step_began(record: Record, weighed: Mapping[str, CountsEvidence]) -> float:
     """
     Return when the running weight step began, unix seconds.
@@ -308,9 +319,9 @@ def _bounded(policy: Policy, counted: Sequence[Evidence]) -> bool:
     return bool(needed) and all(e.effect is not None and e.effect.high < limit for e in needed)
 
 
-def _praise(counted: Sequence[Evidence], demand: Demand) -> str:
+def _praise(policy: Policy, counted: Sequence[Evidence], demand: Demand) -> str:
     """Return why a release is promoted: the weakest proof, or the limits if they are all there is."""
-    proofs = [e for e in counted if e.required and e.kind != Limits.kind]
+    proofs = [e for e in counted if e.required and e.kind != Limits.kind and not _excused(policy, e)]
     if not proofs:
         return limits.KEPT if any(e.kind == Limits.kind for e in counted) else "nothing speaks against it"
     weakest = min(proofs, key=_progress(demand))

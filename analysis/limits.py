@@ -16,7 +16,8 @@ import numpy as np
 
 from analysis import words
 from analysis.policy import Group, Limit, Limits, Policy
-from analysis.record import QuestionRecord, Record, SideSeries
+from analysis.proportions import STALE_AFTER, STALE_LOOKS
+from analysis.record import INCOMPARABLE, LeftOut, QuestionRecord, Record, SideSeries
 from analysis.report import Evidence
 from analysis.types import BoolArray, FloatArray, Json, Side, State
 
@@ -56,8 +57,9 @@ def weigh(question: Limits, policy: Policy, record: Record) -> Evidence:
     -------
     Evidence
         ``over_limit`` from the first time that ``consecutive`` units in a row broke the limits, for ever
-        after; ``within_limit`` while the newest unit keeps them; ``no_data`` while no unit is complete;
-        ``undecided`` while the newest unit breaks them but not yet often enough, or cannot be read.
+        after; ``within_limit`` while the newest unit keeps them; ``no_data`` while no unit is complete or the newest
+        cannot be read; ``undecided`` while the newest unit breaks them but not yet often enough; ``incomparable``
+        while the sides cannot be told apart; ``stale`` once nothing was read for 5 looks and 5 minutes.
 
     Notes
     -----
@@ -83,6 +85,9 @@ def weigh(question: Limits, policy: Policy, record: Record) -> Evidence:
         return _evidence(question, State.OVER_LIMIT, "; ".join(r.text for r in culprits[:2]), readings, record, broken)
     if not units:
         return _evidence(question, State.NO_DATA, _waiting(question, record), readings, record, None)
+    quiet = _quiet(question, record)
+    if quiet is not None:
+        return _evidence(question, *quiet, readings, record, units[-1])
     if outcome is None:
         unread = next((r.text for r in readings if r.over is None), "a limit cannot be read")
         return _evidence(question, State.NO_DATA, unread, readings, record, units[-1])
@@ -193,8 +198,36 @@ def _seen(record: Record, names: Sequence[str]) -> list[bool]:
     return seen.tolist()
 
 
+def _newest_left_out(record: Record, names: Sequence[str]) -> Iterator[LeftOut]:
+    """Yield why the newest look was left out, for each question in which it was."""
+    for name in names:
+        found = record.questions.get(name)
+        if found is not None and found.left_out and (reason := found.left_out[-1]) is not None:
+            yield reason
+
+
+def _quiet(question: Limits, record: Record) -> tuple[State, str] | None:
+    """Return why what was once within the limits speaks for the canary no more; None if it still does."""
+    names = list(dict.fromkeys(named(question.group)))
+    reasons = list(_newest_left_out(record, names))
+    mixed = next((reason.text for reason in reasons if reason.code in INCOMPARABLE), None)
+    if mixed is not None:
+        return State.INCOMPARABLE, mixed
+    counted = requests(record, names)
+    served = np.array(_seen(record, names)) & (np.isnan(counted) | (counted > 0))
+    last = int(np.flatnonzero(served)[-1])
+    silent = float(record.ends[-1] - record.ends[last])
+    if len(served) - 1 - last < STALE_LOOKS or silent < STALE_AFTER:
+        return None
+    why = f": {reasons[0].text}" if reasons else ""
+    return State.STALE, f"nothing to hold against limits for {words.duration(silent)}{why}"
+
+
 def _waiting(question: Limits, record: Record) -> str:
     names = list(dict.fromkeys(named(question.group)))
+    left_out = next(_newest_left_out(record, names), None)
+    if left_out is not None:
+        return left_out.text
     counted = requests(record, names)
     if np.isnan(counted).all():
         return f"no canary data yet for {', '.join(names)}"
