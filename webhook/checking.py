@@ -188,7 +188,7 @@ def _ask_source(
 
 def _down(found: _Findings, down: SourceFault) -> None:
     found.source = {"fault": down.message}
-    found.problems.append(f"source: {down.message}")
+    found.problems.append(f"{down.title.lower()}: {down.message}")
 
 
 def _read(

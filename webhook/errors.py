@@ -97,14 +97,19 @@ class SourceDown(SourceFault):
     """The source refused the connection, timed out, or answered 5xx."""
 
     status = 503
+    title = "Metrics source down"
 
 
 class SourceRefused(SourceFault):
     """The source understood the query and will not answer it (wrong PromQL, 4xx)."""
 
+    title = "Metrics source refused"
+
 
 class SourceLimit(SourceFault):
     """The answer is larger than one verdict may read."""
+
+    title = "Metrics source answered too much"
 
 
 class StoreFault(WebhookError):

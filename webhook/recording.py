@@ -141,7 +141,7 @@ class Recorder:
     ) -> Extended:
         return Extended(
             attempt=_kept(attempt, digest, frame),
-            fault=f"source: {down.message}",
+            fault=f"{down.title.lower()}: {down.message}",
             code=type(down).__name__,
             error=down,
             frame=frame,

@@ -164,7 +164,7 @@ def test_a_source_that_is_down_is_a_fault():
     down.fail(SourceDown("connection refused"))
     found = checked(source=down)
     assert found["source"] == {"fault": "connection refused"}
-    assert found["problems"] == ["source: connection refused"]
+    assert found["problems"] == ["metrics source down: connection refused"]
 
 
 def test_a_refused_query_is_named_and_the_others_still_run():

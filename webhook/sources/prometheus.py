@@ -9,6 +9,7 @@ exceptions translated here, once.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,8 @@ MAX_POINTS: Final = 10_000
 PIECE_POINTS: Final = 480
 """Longer spans are cut into up to four pieces, which Prometheus evaluates at the same time."""
 _CHUNK: Final = 65_536
+_TLS_WORDS: Final = re.compile(r"""\] ([^()'"]+?)(?: \(|['"])""")
+"""What OpenSSL says, between the name of its error and the place in its code."""
 _REFUSED: Final = frozenset({400, 401, 403, 404, 405, 413, 414, 422})
 
 
@@ -287,7 +290,8 @@ def _words(error: Exception) -> str:
     if isinstance(error, requests.Timeout | ReadTimeoutError):
         return "timed out"
     if isinstance(error, requests.exceptions.SSLError):
-        return f"TLS failed: {str(error.__cause__ or error)[-160:]}"
+        said = _TLS_WORDS.search(str(error))
+        return f"TLS failed: {said[1] if said else 'no handshake'}"
     if isinstance(error, requests.ConnectionError):
         return "connection refused" if "refused" in str(error) else "connection failed"
     if isinstance(error, HTTPError | requests.RequestException):
