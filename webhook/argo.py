@@ -12,8 +12,8 @@ from flask import Blueprint, Response, request
 from analysis.errors import AnalysisError
 from webhook import answers
 from webhook.answers import Heard, Hook
+from webhook.calls import Call
 from webhook.errors import Forbidden, NotAuthorised, TooLarge, WebhookError
-from webhook.gate import Call
 from webhook.http import answer_json, body_of, problem_document
 from webhook.releases import Caller
 from webhook.schema.report import verdict_object

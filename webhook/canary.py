@@ -13,9 +13,10 @@ from analysis import judge
 from analysis.types import Json, Mode, Stage, Verdict
 from webhook import answers
 from webhook.answers import Heard, Hook
+from webhook.calls import Call
 from webhook.documents import Context, closing_document, report_document
 from webhook.errors import StoreConflict, StoreFault
-from webhook.gate import Call, Gate, Outcome
+from webhook.gate import Gate, Outcome
 from webhook.life import closed, finished
 from webhook.overrides import in_force, retry_asked
 from webhook.ports import Write

@@ -15,8 +15,8 @@ from analysis.errors import AnalysisError
 from analysis.types import Json, Stage
 from webhook import answers, canary
 from webhook.answers import Heard, Hook
+from webhook.calls import Call
 from webhook.errors import Forbidden, NotAuthorised, NotFound, WebhookError
-from webhook.gate import Call
 from webhook.http import answer_line, body_of, problem_document
 from webhook.releases import Caller
 from webhook.schema import scalars

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from analysis import judge
 from analysis.policy import Policy
@@ -19,6 +19,7 @@ from analysis.report import Report
 from analysis.types import Json, Mode, Stage, Verdict
 from webhook import answers
 from webhook.answers import Heard, Hook
+from webhook.calls import HOLD_FAILS, Call
 from webhook.documents import Context, closing_document, report_document
 from webhook.errors import StoreConflict, StoreFault, WebhookError
 from webhook.life import advance, closed, outcome_of
@@ -49,39 +50,6 @@ from webhook.schema.request import Ask
 TRIES = 6
 """How often a verdict is worked out again when another process wrote the same attempt first."""
 STRIPES = 64
-HOLD_FAILS = "rollout?hold=fail"
-"""Where a hold counts as a failed check it can do without a confirm hook to wait at."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """
-    One request as a view hands it over.
-
-    ``at`` is the time of the view's clock. ``may_open`` is False for reads and for hooks that open no attempt,
-    ``read_only`` also keeps the release as it is. ``names`` are ``$target`` and the like where the caller knows them.
-    """
-
-    ask: Ask
-    caller: Caller
-    at: float
-    hook: str = ""
-    may_open: bool = True
-    read_only: bool = False
-    hold_fails: bool = False
-    names: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def noted_hook(self) -> str:
-        """Return the hook as the attempt remembers it: one that lets a hold fail is told apart."""
-        return HOLD_FAILS if self.hold_fails and self.hook == Hook.ROLLOUT.value else self.hook
-
-    @property
-    def horizon(self) -> float:
-        """Return the time that the verdict is given for: the end of a past window, ``at``, else now."""
-        if self.ask.to is not None:
-            return self.ask.to
-        return self.ask.at if self.ask.at is not None else self.at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +203,7 @@ class Gate:
         key = ReleaseKey(cluster=self.cluster, namespace=ask.namespace, name=ask.name, revision=ask.revision)
         if not ask.revision and not call.may_open and known:
             key = known[-1].key  # a person who types curl means the revision that is rolling out
-        opens = call.may_open and not call.read_only and not ask.dry_run and ask.from_ is None
+        opens = call.may_open and call.of_now
         asking = Asking(
             key=key, caller=call.caller, at=call.at, hook=call.noted_hook, may_open=opens,
             step=ask.step, stage=ask.stage,
@@ -314,8 +282,7 @@ class Gate:
         attempt = extended.attempt if case.attempt is not None else None
         context = self._context(case, attempt, extended)
         document = report_document(report, said, context)
-        keep = not (call.read_only or call.ask.dry_run or call.ask.from_ is not None)
-        if attempt is not None and keep and (call.may_open or attempt.version):
+        if attempt is not None and call.of_now and (call.may_open or attempt.version):
             weight = report.weight if report.weight is not None else call.ask.weight
             attempt = advance(
                 attempt, said=said, stage=report.stage, reason=document["reason"], at=call.at, weight=weight,

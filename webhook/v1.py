@@ -9,10 +9,11 @@ from flask import Blueprint, Response, request
 
 from analysis.types import Json
 from webhook import checking
+from webhook.calls import Call
 from webhook.errors import BadRequest, NotFound, StoreConflict
 from webhook.explain import page, text
 from webhook.exporting import export
-from webhook.gate import TRIES, Call, Gate
+from webhook.gate import TRIES, Gate
 from webhook.http import answer_json, body_of
 from webhook.overrides import Override
 from webhook.ports import Write

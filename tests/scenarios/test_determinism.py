@@ -189,3 +189,30 @@ def test_every_report_of_a_rollout_can_be_judged_again(build, drive):
         assert (again.verdict.value, again.reason) == (report["would"], report["reason"])
         checked += 1
     assert checked > 8
+
+
+def test_a_time_to_come_closes_no_look(every_second):
+    """``at`` in the future is answered as of now, and takes no look from those who ask in time."""
+    made = world()
+    made.clock.now = T0 + 120
+    ahead = ask(made, at=T0 + 600)
+    assert (ahead["id"], ahead["window"]) == (every_second["120"]["id"], every_second["120"]["window"])
+    made.clock.now = T0 + 180
+    then = every_second["180"]
+    said = ask(made)
+    assert (said["verdict"], said["id"], said["window"]) == (then["verdict"], then["id"], then["window"])
+
+
+def test_a_question_about_the_past_does_not_move_the_release():
+    """What is recomputed leaves phase and history as they are, and opens nothing."""
+    made = world()
+    made.clock.now = T0 + 240
+    ask(made, at=T0 + 120, stage="final")
+    assert made.get("/v1/releases")["releases"] == []
+    ask(made)
+    before = made.release()
+    ask(made, at=T0 + 120, stage="final")
+    after = made.release()
+    assert {name: after[name] for name in after if name != "reports"} == {
+        name: before[name] for name in before if name != "reports"
+    }

@@ -85,7 +85,8 @@ def _table(path: str, raw: bytes) -> dict[str, Json]:
 
 def _asked(body: Json, options: argparse.Namespace, environ: Mapping[str, str]) -> Mapping[str, Json]:
     """Return the report of a body of ``POST /v1/analysis``: the gate itself, with nothing behind it."""
-    from webhook.gate import Call, Gate
+    from webhook.calls import Call
+    from webhook.gate import Gate
     from webhook.policies import Policies
     from webhook.releases import Caller
     from webhook.schema.request import read_ask
