@@ -11,6 +11,7 @@ from analysis.compare.counts import CountsEvidence
 from analysis.compare.effects import counts_by_step, fault_start, largest_abort, largest_promote, shown_effect
 from analysis.demand import OWN_SHARE_S
 from analysis.forecast import Forecast, Wait, forecast
+from analysis.noise import FEWEST_LOOKS
 from analysis.policy import Policy, Proportion
 from analysis.record import QuestionRecord, Record
 from analysis.report import Evidence
@@ -293,7 +294,7 @@ def _reason(
 
 def _missing(found: CountsEvidence, standing: Standing, limit: str) -> str:
     if not found.prepared.looks.used.any():
-        return "nothing weighed yet: the noise of the stable side is learned from the first looks with errors"
+        return f"nothing weighed yet: the noise of the stable side is learned from its first {FEWEST_LOOKS} looks"
     warn = float(found.warn[-1])
     if warn >= math.log(3) and warn > float(found.step[-1]):
         needed = words.odds(-math.log(found.question.alphas.freeze))

@@ -16,7 +16,7 @@ import numpy as np
 
 from analysis import words
 from analysis.policy import Group, Limit, Limits, Policy
-from analysis.proportions import STALE_AFTER, STALE_LOOKS
+from analysis.proportions import stale_for
 from analysis.record import INCOMPARABLE, LeftOut, QuestionRecord, Record, SideSeries
 from analysis.report import Evidence
 from analysis.types import BoolArray, FloatArray, Json, Side, State
@@ -215,9 +215,8 @@ def _quiet(question: Limits, record: Record) -> tuple[State, str] | None:
         return State.INCOMPARABLE, mixed
     counted = requests(record, names)
     served = np.array(_seen(record, names)) & (np.isnan(counted) | (counted > 0))
-    last = int(np.flatnonzero(served)[-1])
-    silent = float(record.ends[-1] - record.ends[last])
-    if len(served) - 1 - last < STALE_LOOKS or silent < STALE_AFTER:
+    silent = stale_for(record, served)
+    if silent is None:
         return None
     why = f": {reasons[0].text}" if reasons else ""
     return State.STALE, f"nothing to hold against limits for {words.duration(silent)}{why}"

@@ -11,7 +11,7 @@ from analysis.compare.counts import CountsData, CountsQuestion
 from analysis.noise import FEWEST_LOOKS, Noise
 from analysis.policy import Policy, Proportion
 from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
-from analysis.types import FloatArray, Side, State
+from analysis.types import BoolArray, FloatArray, Side, State
 
 STALE_LOOKS = 5
 STALE_AFTER = 300.0
@@ -61,11 +61,25 @@ def silence(question: Proportion, record: Record) -> Silence | None:
             return Silence(state=State.NO_DATA, reason=newest.text)
         missing = "canary" if not canary.any() else "baseline"
         return Silence(state=State.NO_DATA, reason=f"{label}: no {missing} requests in {len(canary)} looks")
-    last = int(np.flatnonzero(canary)[-1])
-    quiet = float(record.ends[-1] - record.ends[last])
-    if len(canary) - 1 - last >= STALE_LOOKS and quiet >= STALE_AFTER:
+    quiet = stale_for(record, canary > 0)
+    if quiet is not None:
         return Silence(state=State.STALE, reason=f"{label}: no canary request for {words.duration(quiet)}")
     return None
+
+
+def stale_for(record: Record, served: BoolArray) -> float | None:
+    """
+    Return for how many seconds nothing was heard, None while that is not long enough to be stale.
+
+    Parameters
+    ----------
+    record : Record
+    served : (K,) bool
+        Looks in which something was heard; at least one.
+    """
+    last = int(np.flatnonzero(served)[-1])
+    quiet = float(record.ends[-1] - record.ends[last])
+    return quiet if len(served) - 1 - last >= STALE_LOOKS and quiet >= STALE_AFTER else None
 
 
 def _requests(found: QuestionRecord, side: Side) -> FloatArray:

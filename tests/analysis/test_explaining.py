@@ -27,7 +27,11 @@ def evidence(found, **more):
         pytest.param(errors(60, 1.2), Stage.FINAL, State.UNDECIDED, "not yet proved within 1.5x", id="final, open"),
         pytest.param(errors(30, 0.1, 3.0), Stage.STEP, State.UNDECIDED, "step not yet proved", id="step, open"),
         pytest.param(errors(60, 1.2), Stage.STEP, State.UNDECIDED, "the step is proved affordable", id="step, proved"),
-        pytest.param(errors(5, 0.0, stable=(0.0, 250.0)), None, State.UNDECIDED, "nothing weighed yet", id="no errors"),
+        pytest.param(errors(8), None, State.UNDECIDED, "nothing weighed yet: the noise of the", id="first looks"),
+        pytest.param(errors(9), Stage.FINAL, State.UNDECIDED, "not yet proved", id="after them"),
+        pytest.param(
+            errors(9, 0.0, stable=(0.0, 250.0)), Stage.FINAL, State.UNDECIDED, "not yet proved", id="without errors"
+        ),
     ],
 )
 def test_each_state_has_its_words(found, stage, state, said):
