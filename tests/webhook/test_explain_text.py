@@ -25,6 +25,19 @@ def test_a_report_reads_as_agreed(name):
     assert text.render(document(name)) == (GOLDEN / f"{name}.txt").read_text()
 
 
+def test_what_was_made_of_no_look_has_no_record_to_judge_again():
+    """Nobody is sent to a record that is not there: a fault and a human's word weigh no look."""
+    assert "THE SAME AGAIN" in text.render(document("hold"))
+    assert "THE SAME AGAIN" not in text.render(document("degraded"))
+
+
+def test_names_of_events_stay_whole():
+    """The longest action fits its column."""
+    told = document("abort")
+    told["detail"]["history"] = [{"time": 0.0, "weight": 0.25, "action": "superseded", "reason": "by 2"}]
+    assert "  1970-01-01 00:00:00Z  25 %   superseded by 2\n" in text.render(told)
+
+
 @pytest.mark.parametrize(
     ("name", "start"),
     [
@@ -63,7 +76,7 @@ def test_the_first_line_is_the_verdict_and_its_reason(name, start):
         pytest.param("degraded", "source degraded:", id="flags"),
         pytest.param("inline", "!!  would promote; a fault of ours (store_down) answers hold", id="a fault of ours"),
         pytest.param("closed", "closed    promoted at 2026-11-23 10:08:17Z after 8 min", id="the end of an attempt"),
-        pytest.param("closed", "2026-11-23 09:59:58Z         opened    first asked", id="times of the store"),
+        pytest.param("closed", "2026-11-23 09:59:58Z         opened     first asked", id="times of the store"),
         pytest.param("hold", "to abort: will not be proved; estimate 1.3x against 1.5x", id="a wait without end"),
         pytest.param("hold", "at most 180 : 1 that a doubled rate is", id="what these pods cannot prove"),
     ],

@@ -19,7 +19,7 @@ HISTORY = 10
 """How many of the newest events of a release are told."""
 QUESTION_WIDTHS = (14, 21, 21, 20, 22)
 PROOF_WIDTHS = (20, 29, 19, 30)
-EVENT_WIDTHS = (22, 7, 10, 59)
+EVENT_WIDTHS = (22, 7, 11, 58)
 
 
 def render(report: Document) -> str:

@@ -145,9 +145,9 @@ def query(item: Document) -> str:
 
 
 def recompute(report: Document) -> list[str]:
-    """Return how to get the same report again from the exported record."""
+    """Return how to get the same report again from the exported record; nothing where no look was weighed."""
     found, end = line(report.get("id")), line(part(report, "window").get("end"))
-    if not found:
+    if not found or not amount(part(report, "window").get("looks")):
         return []
     at = f" --at {end}" if end else ""
     return [
