@@ -64,7 +64,8 @@ class Looks:
     The cadence of a record, in seconds; ``None`` stands for ``auto``.
 
     ``scrape`` auto is measured on the source, ``length`` auto is ``max(2 scrapes, 10 s)``, ``lag`` auto
-    is one scrape: a look closes that much after its end. ``warm_up`` is what is skipped of young replicas.
+    is one scrape: a look closes that much after its end, and never sooner. ``warm_up`` is what is skipped of young
+    replicas.
     """
 
     scrape: float | None = None

@@ -103,7 +103,7 @@ class Framing:
         frame["scrape"] = scrape
         frame["length"] = length
         frame["step"] = queries.fetch_step(length, scrape)
-        frame["lag"] = policy.looks.lag if policy.looks.lag is not None else scrape
+        frame["lag"] = max(policy.looks.lag or 0.0, scrape)  # what a scrape brings belongs to the time before it
         return True
 
     def _labels(self, frame: dict[str, Json]) -> None:

@@ -1,6 +1,7 @@
 """Extending records: what comes too late, and what a wiped record is rebuilt from."""
 
 import numpy as np
+import pytest
 
 from tests.contract.scene import BEFORE, NOW, RELEASE, STEP, Scene, counted
 
@@ -54,3 +55,11 @@ def test_a_record_whose_looks_were_lost_is_read_again():
     assert scene.store.looks(key, 1) == []
     assert document(scene, scene.argo())["detail"]["evidence"] == first["detail"]["evidence"]
     assert scene.store.looks(key, 1) == kept
+
+
+@pytest.mark.parametrize(("lag", "closed_after"), [("1s", STEP), ("auto", STEP), ("45s", 45.0)])
+def test_a_look_waits_for_at_least_one_scrape(lag, closed_after):
+    """A lag that is shorter than a scrape would close looks before their last sample is there."""
+    scene = Scene(source=counted(12, 1.0, 100.0))
+    policy = {"apiVersion": "weighbridge/v1", "name": "lagging", "preset": "http_requests_total", "looks": {"lag": lag}}
+    assert document(scene, scene.argo(policy=policy))["detail"]["grid"]["lag"] == closed_after
