@@ -308,6 +308,19 @@ def test_every_log_field_is_documented():
     assert columns((DOCS / "operations.md").read_text(), "## Logs") == list(logs.FIELDS)
 
 
+def test_every_event_of_the_log_is_documented():
+    """docs/operations.md names every event that a line of ours may have."""
+    said = {
+        event
+        for file in (ROOT / "webhook").rglob("*.py")
+        for call in re.findall(r"logs\.event\(([^,]*),", file.read_text())
+        for event in re.findall(r'"([a-z_]+)"', call)
+    }
+    row = next(line for line in (DOCS / "operations.md").read_text().splitlines() if line.startswith("| `event` |"))
+    assert {"decision", "demonstration"} < said
+    assert said | {"degraded", "recovered", "log"} == set(re.findall(r"`([a-z_]+)`", row)) - {"event"}
+
+
 def test_every_verb_of_a_token_is_documented():
     """docs/operations.md says what each verb of a token allows."""
     assert columns((DOCS / "operations.md").read_text(), "### Verbs") == [verb.value for verb in Verb]

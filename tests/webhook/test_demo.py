@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -173,13 +174,17 @@ def test_the_command_judges_over_http_and_swapping_swaps_its_output():
 
 
 def test_the_command_ends_with_both_explanations():
-    """Progress comes first, then the report of each release as curl would show it."""
+    """Progress comes first, then the report of each release as curl would show it, then how both ended."""
     done = command()
     assert done.returncode == 0
-    progress, *explanations = done.stdout.split("=" * 100)
+    progress, *explanations, ends = done.stdout.split("=" * 100)
     assert "HOLD\n" in progress
     assert [text.split()[0] for text in explanations] == ["PROMOTE", "ABORT"]
-    assert all("THE SAME AGAIN" in text for text in explanations)
+    assert all("HISTORY" in text and "QUERIES" not in text for text in explanations)
+    assert not any("record.json" in text for text in explanations)
+    assert re.fullmatch(
+        r"\n\ncheckout: promoted at \d+% of the traffic\nsearch: aborted at \d+% of the traffic\n", ends
+    )
 
 
 # the first page

@@ -78,7 +78,12 @@ class _Played:
         for rollout in self._demonstration.rollouts:
             if rollout.last is not None:
                 say(f"\n{'=' * 100}\n")
-                say(self._caller.text(f"/v1/reports/{rollout.last.report}?format=text").rstrip("\n"))
+                told = self._caller.text(f"/v1/reports/{rollout.last.report}?format=text")
+                # Queries of a simulated source, and a record that ends with this command, help nobody.
+                say(told.partition("\nQUERIES\n")[0].partition("\nTHE SAME AGAIN\n")[0].rstrip("\n"))
+        say(f"\n{'=' * 100}\n")
+        for rollout in self._demonstration.rollouts:
+            say(f"{rollout.traffic.name}: {rollout.ended or 'undecided'} at {rollout.weight:.0%} of the traffic")
         return self._code()
 
     def as_json(self) -> int:
