@@ -95,11 +95,9 @@ class Guard:
         self._lock = threading.Lock()
         self._tokens: tuple[Token, ...] = ()
         self._stamp: tuple[int, ...] | None = None
-        self.problem: str | None = None
-        if tokens_file is not None:
-            self._reload()
-            if self.problem:
-                raise InvalidSettings(self.problem, "tokens_file")
+        self._problem: str | None = None
+        if self.problem:
+            raise InvalidSettings(self.problem, "tokens_file")
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Callable[[], float] = time.time) -> Guard:
@@ -127,6 +125,13 @@ class Guard:
     def required(self) -> bool:
         """Whether a request needs a token."""
         return self._file is not None
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the file as it is now, also where nobody has shown a token since."""
+        if self._file is not None:
+            self._reload()
+        return self._problem
 
     def authorise(self, environ: Mapping[str, Any], verb: Verb, namespace: str | None) -> Principal:
         """
@@ -194,10 +199,10 @@ class Guard:
                 # Remembered before reading: a change while we read is seen at the next request.
                 self._stamp = stamp
                 self._tokens = read_tokens(self._file.read_bytes())
-                self.problem = None
+                self._problem = None
             except (OSError, ValueError) as error:
                 self._stamp = None if isinstance(error, OSError) else self._stamp
-                self.problem = f"{self._file.name}: {error}"
+                self._problem = f"{self._file.name}: {error}"
 
 
 def candidates(environ: Mapping[str, Any]) -> Iterator[str]:

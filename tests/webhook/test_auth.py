@@ -170,11 +170,11 @@ def test_a_broken_new_file_leaves_the_old_tokens_in_force(guard, tokens_file, se
     """A slip in the file locks nobody out, and is named until it is mended."""
     good = tokens_file.read_text()
     spoil(tokens_file)
-    assert guard.authorise(bearer(secret), Verb.ASK, "shop").name == "argo-in-shop"
     assert guard.problem.startswith("tokens.yaml: ")
+    assert guard.authorise(bearer(secret), Verb.ASK, "shop").name == "argo-in-shop"
     tokens_file.write_text(good + "\n")
-    guard.authorise(bearer(secret), Verb.ASK, "shop")
     assert guard.problem is None
+    assert guard.authorise(bearer(secret), Verb.ASK, "shop").name == "argo-in-shop"
 
 
 HASH = "sha256:" + "0" * 64
