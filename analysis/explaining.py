@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis import words
 from analysis.compare.counts import CountsEvidence
@@ -14,7 +14,7 @@ from analysis.forecast import Forecast, Wait, forecast
 from analysis.noise import FEWEST_LOOKS
 from analysis.policy import Policy, Proportion
 from analysis.record import QuestionRecord, Record
-from analysis.report import Evidence
+from analysis.report import Evidence, about
 from analysis.types import Effect, Json, Side, State
 
 SHOWN_RATIO = 2.0
@@ -81,15 +81,8 @@ def evidence_of(
         "step": float(found.step[-1]),
         "better": float(found.better[-1]),
     }
-    return Evidence(
-        name=question.name,
-        kind=question.kind,
-        state=state,
-        reason=words.cut(_reason(question, state, found, counts, shown, ahead, standing)),
-        weight=question.weight.value,
-        required=question.needed,
-        muted=question.muted,
-        may=question.may.value,
+    return replace(
+        about(question, state, _reason(question, state, found, counts, shown, ahead, standing)),
         counts=counts,
         effect=shown,
         log_e=log_e,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from analysis import words
 from analysis.policy import Group, Limit, Limits, Policy
 from analysis.proportions import stale_for
 from analysis.record import INCOMPARABLE, LeftOut, QuestionRecord, Record, SideSeries
-from analysis.report import Evidence
+from analysis.report import Evidence, about
 from analysis.types import BoolArray, FloatArray, Json, Side, State
 
 KEPT = "all metrics within acceptable thresholds"
@@ -110,15 +110,8 @@ def _evidence(
     if unit is not None:
         details["looks"] = [unit[0], unit[1]]
         details["end"] = float(record.ends[unit[1]])
-    return Evidence(
-        name=question.name,
-        kind=question.kind,
-        state=state,
-        reason=words.cut(reason),
-        weight=question.weight.value,
-        required=question.needed,
-        muted=question.muted,
-        may=question.may.value,
+    return replace(
+        about(question, state, reason),
         limits=tuple(
             {
                 "question": r.limit.question,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from analysis import words
+from analysis.questions import Question
 from analysis.types import Effect, Json, Stage, State, Verdict, Window
 
 
@@ -71,6 +73,20 @@ class Evidence:
     limits: tuple[Mapping[str, Json], ...] = ()
     flags: tuple[str, ...] = ()
     details: Mapping[str, Json] = field(default_factory=dict)
+
+
+def about(question: Question, state: State, reason: str) -> Evidence:
+    """Return evidence that says nothing but its state and reason, cut to one line; callers add what they measured."""
+    return Evidence(
+        name=question.name,
+        kind=question.kind,
+        state=state,
+        reason=words.cut(reason),
+        weight=question.weight.value,
+        required=question.needed,
+        muted=question.muted,
+        may=question.may.value,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis import limits, merging, words
+from analysis import limits, merging
 from analysis.compare import counts
 from analysis.compare.counts import CountsEvidence
 from analysis.demand import next_weight as default_next
@@ -19,7 +19,7 @@ from analysis.explaining import Standing, evidence_of, observed_share
 from analysis.policy import OMEGA, Limits, Policy, Proportion, Question
 from analysis.proportions import asked, counts_data, silence
 from analysis.record import Record
-from analysis.report import Evidence
+from analysis.report import Evidence, about
 from analysis.types import May, Stage, State
 
 
@@ -116,10 +116,10 @@ def answered(
     if isinstance(question, Limits):
         return limits.weigh(question, policy, record)
     if not isinstance(question, Proportion):
-        return _bare(question, State.UNDECIDED, f"{question.kind} is not judged by this version; limits may read it")
+        return about(question, State.UNDECIDED, f"{question.kind} is not judged by this version; limits may read it")
     quiet = silence(question, record)
     if quiet is not None and question.name not in harm.guilty:
-        return _bare(question, quiet.state, quiet.reason)
+        return about(question, quiet.state, quiet.reason)
     found = weighed[question.name]
     omega = harm.omegas.get(question.name, 0.0)
     burst = harm.abort
@@ -138,16 +138,3 @@ def answered(
 def _place(harm: Harm, name: str) -> int:
     """Return the place of a question among those that were merged, -1 if it was not."""
     return list(harm.omegas).index(name) if name in harm.omegas else -1
-
-
-def _bare(question: Question, state: State, reason: str) -> Evidence:
-    return Evidence(
-        name=question.name,
-        kind=question.kind,
-        state=state,
-        reason=words.cut(reason),
-        weight=question.weight.value,
-        required=question.needed,
-        muted=question.muted,
-        may=question.may.value,
-    )

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 
 from analysis.errors import AnalysisError
 from webhook import answers
-from webhook.answers import Heard, Hook
+from webhook.answers import Hook
 from webhook.calls import Call
 from webhook.errors import Forbidden, NotAuthorised, TooLarge, WebhookError
 from webhook.http import answer_json, body_of, problem_document
@@ -51,6 +51,3 @@ def _read(service: Service) -> Ask:
         return read_query(request.args.items(multi=True), loose=True)
     raw = body_of(service.settings.body_limit)
     return read_body(raw, loose=True) if raw.strip() else read_query(request.args.items(multi=True), loose=True)
-
-
-__all__ = ["Heard", "blueprint"]

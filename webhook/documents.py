@@ -104,7 +104,7 @@ def report_document(report: Report, said: Verdict, context: Context) -> dict[str
     document: dict[str, Json] = {
         "format": FORMAT,
         "verdict": said.value,
-        "reason": _reason(report, said, context.mode),
+        "reason": reason_told(report, said, context.mode),
         "mode": context.mode.value,
         "would": report.verdict.value,
         "score": round(report.score, 1),
@@ -132,7 +132,8 @@ def report_document(report: Report, said: Verdict, context: Context) -> dict[str
     return dict(finite(document))
 
 
-def _reason(report: Report, said: Verdict, mode: Mode) -> str:
+def reason_told(report: Report, said: Verdict, mode: Mode) -> str:
+    """Return the reason of a report, with the true verdict before it where the mode changes what is told."""
     if said is report.verdict:
         return report.reason
     return f"{mode.value}: would {report.verdict.value}: {report.reason}"[:200]

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, request
 from analysis.errors import AnalysisError
 from analysis.types import Json, Stage
 from webhook import answers, canary
-from webhook.answers import Heard, Hook
+from webhook.answers import Hook
 from webhook.calls import Call
 from webhook.errors import Forbidden, NotAuthorised, NotFound, WebhookError
 from webhook.http import answer_line, body_of, problem_document
@@ -110,6 +110,3 @@ def _asked(service: Service, hook: Hook, call: Call, told: FlaggerCall) -> canar
         if first is not None:
             return canary.Said(heard=first.heard, reason=first.reason, document=dict(outcome.document))
     return canary.Said(heard=outcome.heard, reason=outcome.reason, document=dict(outcome.document))
-
-
-__all__ = ["Heard", "blueprint"]

@@ -20,7 +20,7 @@ from analysis.types import Json, Mode, Stage, Verdict
 from webhook import answers
 from webhook.answers import Heard, Hook
 from webhook.calls import HOLD_FAILS, Call
-from webhook.documents import Context, closing_document, report_document
+from webhook.documents import Context, closing_document, reason_told, report_document, report_id
 from webhook.errors import StoreConflict, StoreFault, WebhookError
 from webhook.life import advance, closed, outcome_of
 from webhook.overrides import Override, in_force, read_override, retry_asked
@@ -281,18 +281,19 @@ class Gate:
         said = answers.spoken(heard)
         attempt = extended.attempt if case.attempt is not None else None
         context = self._context(case, attempt, extended)
-        document = report_document(report, said, context)
         if attempt is not None and call.of_now and (call.may_open or attempt.version):
             weight = report.weight if report.weight is not None else call.ask.weight
             attempt = advance(
-                attempt, said=said, stage=report.stage, reason=document["reason"], at=call.at, weight=weight,
-                report_id=document["id"], degraded=degraded, human=case.word is not None,
+                attempt, said=said, stage=report.stage, reason=reason_told(report, said, case.mode), at=call.at,
+                weight=weight, report_id=report_id(context, report.stage, report.window, report.reason),
+                degraded=degraded, human=case.word is not None,
             )  # fmt: skip
             if _unseen_step(call, attempt, said):
                 attempt = stepped(attempt, call.at + SAME_TICK)
             document = report_document(report, said, replace(context, attempt=attempt))
             attempt = self._write(case, attempt, document, extended, context)
         else:
+            document = report_document(report, said, context)
             self.store.write(Write(report=document))
         weighed = case.word is None and not degraded and (record is not None or extended.unseen)
         return Outcome(
