@@ -19,11 +19,10 @@ from typing import Final
 
 import numpy as np
 
-from analysis.compare.counts import CountsEvidence
-from analysis.compare.effects import loudest_look
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
 from analysis.policy import Alphas
+from analysis.sequential import Sequential
 from analysis.types import BoolArray
 
 BURST_ODDS: Final = 10.0
@@ -98,13 +97,13 @@ class Abort:
     look: int | None
 
 
-def find_abort(questions: Sequence[CountsEvidence], omega: Floats, alpha: float) -> Abort | None:
+def find_abort(questions: Sequence[Sequential], omega: Floats, alpha: float) -> Abort | None:
     """
     Return the abort of a release, or what blocks it.
 
     Parameters
     ----------
-    questions : sequence of CountsEvidence
+    questions : sequence of Sequential
         M questions over the same K looks.
     omega : (M,) float64
         From `shares`.
@@ -132,7 +131,7 @@ def find_abort(questions: Sequence[CountsEvidence], omega: Floats, alpha: float)
     candidate = int(reached.argmax())
     with np.errstate(divide="ignore"):
         loudest = int((log_e[:, candidate] + np.log(omega)).argmax())
-    burst = loudest_look(questions[loudest], candidate)
+    burst = questions[loudest].loudest_look(candidate)
     reduced = log_e.copy()
     reduced[loudest] = questions[loudest].without_looks([burst]).abort
     stands = reached & (merged(reduced, omega) >= np.log(BURST_ODDS))
@@ -140,7 +139,7 @@ def find_abort(questions: Sequence[CountsEvidence], omega: Floats, alpha: float)
     return Abort(candidate=candidate, question=loudest, burst=burst, look=look)
 
 
-def frozen(evidence: CountsEvidence, omega: float, alphas: Alphas) -> BoolArray:
+def frozen(evidence: Sequential, omega: float, alphas: Alphas) -> BoolArray:
     """
     Return at which looks a question is worse than stable at freezing odds and not proved within its limit.
 
@@ -155,13 +154,13 @@ def frozen(evidence: CountsEvidence, omega: float, alphas: Alphas) -> BoolArray:
     return np.asarray(worse & (evidence.promote < -np.log(alphas.promote)))
 
 
-def unresolved(evidence: CountsEvidence, omega: float, alphas: Alphas, freeze_limit: float) -> int | None:
+def unresolved(evidence: Sequential, omega: float, alphas: Alphas, freeze_limit: float) -> int | None:
     """
     Return the look at which a freeze had stayed unresolved for too long.
 
     Parameters
     ----------
-    evidence : CountsEvidence
+    evidence : Sequential
     omega : float
         The question's share.
     alphas : Alphas
@@ -188,7 +187,7 @@ def unresolved(evidence: CountsEvidence, omega: float, alphas: Alphas, freeze_li
         if evidence.ends[k] - evidence.ends[start] < freeze_limit:
             continue
         if without is None:
-            without = evidence.without_looks([loudest_look(evidence, int(k), tolerated=False)]).warn
+            without = evidence.without_looks([evidence.loudest_look(int(k), tolerated=False)]).warn
         if without[k] >= np.log(BURST_ODDS):
             return int(k)
     return None

@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 import numpy as np
 
@@ -28,14 +27,13 @@ from analysis.compare.arms import (
     step_demand,
     warn_and_tolerated,
 )
+from analysis.compare.counts_flags import flags, noise_source
 from analysis.errors import InvalidInput
-from analysis.evidence import Null
+from analysis.evidence import Null, log_likelihood
 from analysis.grid import POD_SDS, Floats
-from analysis.noise import FEWEST_LOOKS, Noise, looks_that_count
+from analysis.noise import FEWEST_LOOKS, Noise
 from analysis.policy import Alphas
 from analysis.types import BoolArray, Direction
-
-LONE_LOOKS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -233,6 +231,21 @@ class CountsEvidence:
         abort = demanded(warn[0], tolerated[0], self.question.alphas)
         return replace(self, prepared=reduced, warn=warn[0], tolerated=tolerated[0], abort=abort)
 
+    def loudest_look(self, look: int, tolerated: bool = True) -> int:
+        """
+        Return the look that gave most to the evidence so far: what the burst check leaves out.
+
+        Parameters
+        ----------
+        look : int
+            Index of the present look; only it and those before it count.
+        tolerated : bool, default True
+            By the evidence "beyond the tolerance", else by "worse than stable".
+        """
+        null = Null(ratio=self.question.ratio, slack=self.question.slack) if tolerated else Null()
+        gain = log_likelihood(self.prepared.looks.between(0, look + 1), 1, null)[0]
+        return int(gain[:, gain.sum(axis=0).argmax()].argmax())
+
 
 def demanded(warn: Floats, tolerated: Floats, alphas: Alphas) -> Floats:
     """Return log A*: what abort demands, "worse" at alpha_abort and "beyond the limit" at alpha_tolerated."""
@@ -291,8 +304,8 @@ def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None 
         bad_share=float(step_known.bad_share[0]) if slack_step is not None else None,
         phi=float(prepared.looks.phi[0, -1]),
         pod_sd=float(np.sqrt(prepared.looks.pod_weights[0, -1] @ POD_SDS**2)),
-        noise_source=_noise_source(data, prepared),
-        flags=_flags(data, prepared),
+        noise_source=noise_source(data, prepared),
+        flags=flags(data, prepared),
     )
 
 
@@ -357,43 +370,3 @@ def _step_evidence(
 
 def _is_known(known: Traffic, prepared: Prepared, count: int) -> bool:
     return bool(prepared.history.traffic is not None or known.since[0] < count)
-
-
-def _noise_source(data: CountsData, prepared: Prepared) -> str:
-    if prepared.overruled[0, -1]:
-        return "run"
-    if prepared.history.learned is not None:
-        return "history"
-    return "run" if _counted(data) >= FEWEST_LOOKS else "prior"
-
-
-def _counted(data: CountsData) -> float:
-    bad, total = data.baseline_bad, np.where(data.left_out, np.nan, data.baseline_total)
-    if data.earlier_bad is not None and data.earlier_total is not None:
-        bad = np.concatenate([data.earlier_bad, bad], axis=1)
-        total = np.concatenate([data.earlier_total, total], axis=1)
-    return float(looks_that_count(bad, total, data.visible))
-
-
-def _flags(data: CountsData, prepared: Prepared) -> tuple[str, ...]:
-    """Return what a reader must know of the data behind the figures."""
-    flags = []
-    if prepared.inconsistent.any():
-        flags.append("inconsistent_counters")
-    if no_baseline(prepared):
-        flags.append("no_baseline")
-    if _noise_source(data, prepared) == "prior":
-        flags.append("noise: prior")
-    if prepared.overruled[0, -1]:
-        flags.append("dispersion: run")
-    if not data.visible:
-        flags.append("pods: unknown")
-    elif (np.nansum(data.baseline_total, axis=1) > 0).sum() == 1:
-        flags.append("one stable pod")
-    return tuple(flags)
-
-
-def no_baseline(prepared: Prepared) -> bool:
-    """Return whether only the canary served in the last 5 looks with requests: nothing is left to compare with."""
-    serving = np.flatnonzero(prepared.canary_total[0] + prepared.stable_total[0] > 0)[-LONE_LOOKS:]
-    return bool(serving.size and not prepared.stable_total[0, serving].any())

@@ -121,24 +121,6 @@ def shown_effect(evidence: CountsEvidence, state: State) -> Effect | None:
     return replace(found, low=low, high=high, estimate=min(max(found.estimate, low), high))
 
 
-def loudest_look(evidence: CountsEvidence, look: int, tolerated: bool = True) -> int:
-    """
-    Return the look that gave most to the evidence so far: what the burst check leaves out.
-
-    Parameters
-    ----------
-    evidence : CountsEvidence
-    look : int
-        Index of the present look; only it and those before it count.
-    tolerated : bool, default True
-        By the evidence "beyond the tolerance", else by "worse than stable".
-    """
-    question = evidence.question
-    null = Null(ratio=question.ratio, slack=question.slack) if tolerated else Null()
-    gain = log_likelihood(evidence.prepared.looks.between(0, look + 1), 1, null)[0]
-    return int(gain[:, gain.sum(axis=0).argmax()].argmax())
-
-
 def counts_by_step(evidence: CountsEvidence) -> tuple[StepCounts, ...]:
     """Return the counts of both sides at each weight, in order; their sums are the counts of the run."""
     looks = evidence.prepared.looks

@@ -253,8 +253,13 @@ class GaugeEvidence:
             abort=demanded(found.warn[0], found.tolerated[0], self.question.alphas),
         )
 
-    def loudest_look(self, look: int) -> int:
-        """Return the look up to ``look`` whose differences add most to the harm: what the burst check leaves out."""
+    def loudest_look(self, look: int, tolerated: bool = True) -> int:
+        """
+        Return the look up to ``look`` whose differences add most to the harm: what the burst check leaves out.
+
+        By either evidence it is the same one: ``tolerated`` makes no difference here.
+        """
+        del tolerated
         parts = self.question.sign * np.where(np.isfinite(self.paired.slots[0]), self.paired.slots[0], 0.0)
         return int(np.argmax([parts[slice(*self._slots(k))].sum() for k in range(look + 1)]))
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from analysis.compare.counts import CountsEvidence, CountsQuestion, weigh
-from analysis.compare.effects import loudest_look
 from analysis.errors import InvalidInput
 from analysis.merging import find_abort, frozen, listed, merged, shares, unresolved
 from analysis.policy import Alphas
@@ -86,7 +85,7 @@ def test_one_incident_inside_one_look_does_not_abort():
 def test_the_burst_check_leaves_out_one_look_of_the_loudest_question():
     """The look that is left out is skipped in both processes; its start mass is still spent."""
     evidence = incident()
-    assert loudest_look(evidence, 39) == loudest_look(evidence, 39, tolerated=False) == 20
+    assert evidence.loudest_look(39) == evidence.loudest_look(39, tolerated=False) == 20
     reduced = evidence.without_looks([20])
     assert reduced.abort.max() < math.log(10)
     np.testing.assert_array_equal(reduced.prepared.looks.start_mass, evidence.prepared.looks.start_mass)
