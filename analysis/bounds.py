@@ -47,15 +47,49 @@ def confidence(above: Floats, below: Floats, pod_factor: float, pod_weights: Flo
     .. [1] S. Howard, A. Ramdas, J. McAuliffe, J. Sekhon, Time-uniform, nonparametric, nonasymptotic
        confidence sequences, Ann. Stat. 2021 (mixture boundaries).
     """
-    likelihood = np.concatenate([below[:0:-1], above])
-    likelihood = likelihood - likelihood.max()
+    return _bounded(above, below, *_beliefs(pod_factor, pod_weights))
+
+
+def confidences(above: Floats, below: Floats, pod_factor: Floats, pod_weights: Floats) -> list[Effect]:
+    """
+    Return what `confidence` says at each of K looks; looks with the same pods share the costly part.
+
+    Parameters
+    ----------
+    above, below : (K, 156) float64
+        As for `confidence`, summed up to each look.
+    pod_factor : (K,) float64
+    pod_weights : (K, 7) float64
+
+    Returns
+    -------
+    list of Effect, length K
+    """
+    known: dict[bytes, tuple[Floats, Floats]] = {}
+    found = []
+    for k in range(len(pod_factor)):
+        key = np.append(pod_weights[k], pod_factor[k]).tobytes()
+        if key not in known:
+            known[key] = _beliefs(float(pod_factor[k]), pod_weights[k])
+        found.append(_bounded(above[k], below[k], *known[key]))
+    return found
+
+
+def _beliefs(pod_factor: float, pod_weights: Floats) -> tuple[Floats, Floats]:
+    """Return the prior of the log ratio, (311,), and where pods carry each log ratio, (311, 311): rows are ratios."""
     variance = POD_SDS**2 * pod_factor
     prior = np.zeros(BOTH_SIDES.shape)
     for share, sd in PRIOR_PARTS:
         prior += share * (pod_weights @ _masses(np.zeros(1), np.sqrt(sd**2 + variance))[:, 0])
+    centred = np.tensordot(pod_weights, _masses(BOTH_SIDES, np.maximum(np.sqrt(variance), 1e-9)), axes=1)
+    return prior, centred
+
+
+def _bounded(above: Floats, below: Floats, prior: Floats, centred: Floats) -> Effect:
+    likelihood = np.concatenate([below[:0:-1], above])
+    likelihood = likelihood - likelihood.max()
     log_mix = np.log(np.maximum(prior, TINY)) + likelihood
     whole = float(log_sum(log_mix))
-    centred = np.tensordot(pod_weights, _masses(BOTH_SIDES, np.maximum(np.sqrt(variance), 1e-9)), axes=1)
     kept = centred @ np.exp(likelihood) > (1 - LEVEL) * np.exp(whole)
     inside = np.flatnonzero(kept)
     first, last = (int(inside[0]), int(inside[-1])) if inside.size else (0, len(BOTH_SIDES) - 1)
