@@ -19,10 +19,10 @@ $(if $(UV),uv pip install -q --python $(BIN)/python --compile-bytecode $(1) 2>/d
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(1)
 endef
 
-.PHONY: help run test lint format type docs bench calibrate all venv test-deps lock clean
+.PHONY: help run test lint format type docs bench calibrate e2e e2e-tools all venv test-deps lock clean
 
 help:  ## show the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/.project  ## serve on 127.0.0.1:8080 (more options: make run ARGS="--prometheus http://127.0.0.1:9090")
 	@$(BIN)/weighbridge serve $(ARGS)
@@ -40,7 +40,7 @@ format: venv  ## write the format, fix what can be fixed
 	@$(BIN)/ruff format .
 
 type: venv  ## mypy --strict
-	@$(BIN)/mypy analysis webhook tests $(if $(wildcard bench/*.py),bench)
+	@$(BIN)/mypy analysis webhook tests $(if $(wildcard bench/*.py),bench) $(if $(wildcard e2e/*.py),e2e)
 
 docs: venv  ## run the examples of docs/ and of the docstrings
 	@$(BIN)/python -m pytest -q $(wildcard tests/test_docs.py) tests/test_doctests.py
@@ -50,6 +50,13 @@ bench: venv  ## computing time, start-up, memory
 
 calibrate: venv  ## the long calibration tables, with a progress bar
 	@$(BIN)/python -m tests.calibration $(ARGS)
+
+e2e: venv e2e-tools  ## the real Argo Rollouts and Flagger, on a real API server (needs Go once)
+	@tools/debian-packages etcd=etcd-server prometheus=prometheus unshare=util-linux ip=iproute2
+	@$(BIN)/python -m e2e.harness.namespace $(BIN)/python -m pytest e2e -p no:cacheprovider $(PYTEST_ARGS)
+
+e2e-tools:  ## build what e2e runs from its Go modules into .e2e/bin
+	@tools/e2e-tools $(ARGS)
 
 all: lint type test docs  ## everything that is checked
 
