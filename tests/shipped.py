@@ -84,10 +84,10 @@ class Asked:
 
 
 def template(name: str) -> dict[str, Any]:
-    """Return the shipped AnalysisTemplate of this name."""
+    """Return the shipped ClusterAnalysisTemplate of this name."""
     for path in sorted((MANIFESTS / "argo").glob("*.yaml")):
         for one in documents(path):
-            if one["kind"] == "AnalysisTemplate" and one["metadata"]["name"] == name:
+            if one["kind"] == "ClusterAnalysisTemplate" and one["metadata"]["name"] == name:
                 return one
     raise KeyError(name)
 
@@ -98,7 +98,7 @@ def metrics_of(found: Mapping[str, Any]) -> list[Metric]:
 
 
 def arguments(found: Mapping[str, Any], given: Sequence[Mapping[str, Any]], secret: str = "") -> dict[str, Argument]:
-    """Return the arguments of a template as a Rollout gives them; ``KeyError`` for one that it does not have."""
+    """Return the arguments of a template as a Rollout gives them; what it does not declare is left out, as Argo does."""
     known = {arg["name"]: arg for arg in found["spec"]["args"]}
     result: dict[str, Argument] = {}
     for name, arg in known.items():
@@ -108,7 +108,9 @@ def arguments(found: Mapping[str, Any], given: Sequence[Mapping[str, Any]], secr
             assert arg["valueFrom"].keys() == {"secretKeyRef"}
             result[name] = secret
     for arg in given:
-        declared = known[arg["name"]]["name"]
+        declared = arg["name"]
+        if declared not in known:
+            continue
         source = arg.get("valueFrom", {})
         if "podTemplateHashValue" in source:
             result[declared] = HASHES[source["podTemplateHashValue"]]
@@ -123,6 +125,7 @@ def arguments(found: Mapping[str, Any], given: Sequence[Mapping[str, Any]], secr
 def analysis(spec: Mapping[str, Any], secret: str = "") -> Analysis:
     """Return one ``analysis`` of a Rollout."""
     (reference,) = spec["templates"]
+    assert reference["clusterScope"] is True
     found = template(reference["templateName"])
     return Analysis(metrics_of(found), arguments(found, spec.get("args", []), secret))
 

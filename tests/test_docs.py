@@ -175,7 +175,7 @@ def ask_json(block: Block, folder: Path, served: str) -> None:
     assert ran.output == "200", f"{block.place}: {said}"
     verdict = json.loads(said)
     outcome = [
-        holds(template("weighbridge")["spec"]["metrics"][0][c], verdict)
+        holds(template("weighbridge-gate")["spec"]["metrics"][0][c], verdict)
         for c in ("successCondition", "failureCondition")
     ]
     assert outcome == [verdict["verdict"] == Verdict.PROMOTE, verdict["verdict"] == Verdict.ABORT]

@@ -32,7 +32,8 @@ from webhook.settings import Settings
 
 ARGO = sorted((MANIFESTS / "argo").glob("*.yaml"))
 FLAGGER = sorted((MANIFESTS / "flagger").glob("*.yaml"))
-TEMPLATES = ("weighbridge", "weighbridge-background")
+GATES = ("weighbridge-gate", "weighbridge-final")
+TEMPLATES = (*GATES, "weighbridge-watch", "weighbridge-once")
 COUNTING = {HookType.PRE_ROLLOUT, HookType.ROLLOUT}
 
 
@@ -59,7 +60,7 @@ def scene(tmp_path):
 
 def argo(scene):
     """Return the shipped Rollout over this scene, and what it asks through."""
-    header = next(iter(template("weighbridge")["spec"]["metrics"]))["provider"]["web"]["headers"]
+    header = next(iter(template("weighbridge-gate")["spec"]["metrics"]))["provider"]["web"]["headers"]
     assert header == [{"key": "Authorization", "value": "Bearer {{args.token}}"}]
     call = scene.asked(authorization=header[0]["value"].replace("{{args.token}}", scene.secret))
     (found,) = documents(MANIFESTS / "argo" / "rollout.yaml")
@@ -94,9 +95,10 @@ def test_a_template_has_both_conditions_and_patience(name):
         assert metric.json_path == "{$}"
 
 
-def test_the_gate_waits_and_never_passes_undecided():
-    """The gate ends at the first promote; holds alone end it inconclusive, never successful."""
-    (metric,) = metrics_of(template("weighbridge"))
+@pytest.mark.parametrize("name", GATES)
+def test_a_gate_waits_and_never_passes_undecided(name):
+    """A gate ends at the first promote; holds alone end it inconclusive, never successful."""
+    (metric,) = metrics_of(template(name))
     assert metric.consecutive_success_limit == 1
     assert metric.count == metric.inconclusive_limit == 180
     assert metric.count * metric.interval == 3600
@@ -140,6 +142,7 @@ def test_an_outage_of_the_source_waits(scene):
 def test_minutes_of_our_outage_are_as_said(scene, name, hangs, minutes):
     """Out of reach, the run ends in Error after the minutes that stand beside the template, not before."""
     clock = Clock(now=BEGIN)
+    minutes += 2 if name == "weighbridge-once" else 0  # its initial delay
 
     def nobody(method, url, body):
         if hangs:
@@ -149,7 +152,7 @@ def test_minutes_of_our_outage_are_as_said(scene, name, hangs, minutes):
     strategy = {
         "steps": [
             {"setWeight": 10},
-            {"analysis": {"templates": [{"templateName": name}], "args": who(name)}},
+            {"analysis": {"templates": [{"templateName": name, "clusterScope": True}], "args": who()}},
         ]
     }
     rollout = rollout_of(strategy, clock, nobody).update("77db79d599")
@@ -158,26 +161,21 @@ def test_minutes_of_our_outage_are_as_said(scene, name, hangs, minutes):
     rollout.run(until=BEGIN + 60 * (minutes + 1))
     assert rollout.phase is RolloutPhase.DEGRADED
     assert "consecutiveErrors (31) > consecutiveErrorLimit (30)" in rollout.message.replace('"', "")
-    path = (
-        MANIFESTS / "argo" / ("analysistemplate.yaml" if name == "weighbridge" else "analysistemplate-background.yaml")
-    )
-    assert minutes in minutes_said(path)
+    file = "fallback.yaml" if name == "weighbridge-once" else "clusteranalysistemplates.yaml"
+    assert minutes in minutes_said(MANIFESTS / "argo" / file)
 
 
-def who(name):
-    """Return the arguments that the shipped Rollout gives to a template."""
+def who():
+    """Return the arguments that the shipped Rollout gives to every template."""
     (found,) = documents(MANIFESTS / "argo" / "rollout.yaml")
-    canary = found["spec"]["strategy"]["canary"]
-    if name == "weighbridge-background":
-        return canary["analysis"]["args"]
-    return canary["steps"][1]["analysis"]["args"]
+    return found["spec"]["strategy"]["canary"]["analysis"]["args"]
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_every_argument_is_given_or_has_a_value(name):
     """No tag of a template stays unresolved, which would put the whole run in Error."""
     found = template(name)
-    given = arguments(found, who(name), "secret")
+    given = arguments(found, who(), "secret")
     used = set(re.findall(r"\{\{args\.([\w-]+)\}\}", yaml.safe_dump(found)))
     assert used == set(given)
 
@@ -187,7 +185,8 @@ def test_each_analysis_of_the_rollout_names_the_release():
     (found,) = documents(MANIFESTS / "argo" / "rollout.yaml")
     canary = found["spec"]["strategy"]["canary"]
     gates = [analysis(step["analysis"], "s") for step in canary["steps"] if "analysis" in step]
-    assert [gate.args["stage"] for gate in gates] == ["step", "step", "final"]
+    asked = [gate.metrics[0].name for gate in gates]
+    assert asked == ["weighbridge-gate", "weighbridge-gate", "weighbridge-final"]
     for gate in gates:
         assert {name for name, value in gate.args.items() if callable(value)} == {
             "namespace", "name", "canary-hash", "stable-hash", "step",
