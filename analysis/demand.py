@@ -25,7 +25,9 @@ def next_weight(observed: Floats) -> Floats:
     return np.minimum(1.0, np.maximum(2 * observed, observed + 0.2))
 
 
-def step_slack(budget: float, requests_per_second: Floats, bad_share: Floats, weight: Floats) -> Floats:
+def step_slack(
+    budget: float, requests_per_second: Floats, bad_share: Floats, weight: Floats, largest: float = LARGEST_SLACK
+) -> Floats:
     """
     Return the absolute slack that a step to ``weight`` may be given.
 
@@ -39,32 +41,35 @@ def step_slack(budget: float, requests_per_second: Floats, bad_share: Floats, we
         Bad share of stable.
     weight : (...,) float64
         The canary's share after the step, in (0, 1].
+    largest : float, default 0.9
+        No share exceeds 1; for events per unit of another exposure, infinite.
 
     Returns
     -------
     (...,) float64
-        ``min(0.9, B/(r w 600 s))`` with ``B = max(budget, 300 s r p)``.
+        ``min(largest, B/(r w 600 s))`` with ``B = max(budget, 300 s r p)``.
     """
     events = np.maximum(budget, OWN_SHARE_S * requests_per_second * bad_share)
-    return np.minimum(LARGEST_SLACK, events / (requests_per_second * weight * STEP_HORIZON_S))
+    return np.minimum(largest, events / (requests_per_second * weight * STEP_HORIZON_S))
 
 
-def final_slack(slack: float, budget: float, requests_per_second: Floats) -> Floats:
+def final_slack(slack: float, budget: float, requests_per_second: Floats, largest: float = LARGEST_SLACK) -> Floats:
     """
     Return the absolute slack of the last step: the question's, or what the budget allows in an hour.
 
     Parameters
     ----------
     slack : float
-        The question's own, in [0, 1).
+        The question's own, >= 0.
     budget : float
         Harm budget in bad events, > 0.
     requests_per_second : (...,) float64
         Of both sides together, > 0.
+    largest : float, default 0.9
 
     Returns
     -------
     (...,) float64
-        ``max(slack, budget/(r 3600 s))``, at most 0.9.
+        ``max(slack, budget/(r 3600 s))``, at most ``largest``.
     """
-    return np.minimum(LARGEST_SLACK, np.maximum(slack, budget / (requests_per_second * FINAL_HORIZON_S)))
+    return np.minimum(largest, np.maximum(slack, budget / (requests_per_second * FINAL_HORIZON_S)))

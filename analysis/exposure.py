@@ -7,7 +7,7 @@ it is asked. A wrong detection costs a little evidence, never validity.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -20,6 +20,13 @@ STEP_SIGMAS: Final = 5.0
 SPLIT_INFLATION: Final = 1.5
 SPLIT_PRIOR: Final = 3.0
 SPLIT_LOOKS: Final = 8
+FINE_UNITS: Final = 1000.0  # what the first look of the smaller side is cut into where a unit is no count
+
+Exposure = Literal["requests", "time", "units"]
+"""
+What events are counted per: requests, of which each may be bad; replica-seconds, which a router does not draw by lot;
+or a counter in any unit (jobs, bytes), whose scatter says nothing of its unit.
+"""
 
 
 def pod_factor(total_canary: Floats, total_baseline: Floats, visible: bool) -> Floats:
@@ -57,7 +64,7 @@ def _share_of_squares(total: Floats) -> Floats:
     return np.where(whole > 0, (sums**2).sum(axis=1) / np.where(whole > 0, whole, 1.0) ** 2, np.nan)
 
 
-def weight_steps(total_canary: Floats, total_baseline: Floats) -> BoolArray:
+def weight_steps(total_canary: Floats, total_baseline: Floats, exposure: Exposure = "requests") -> BoolArray:
     """
     Return at which looks the traffic split had changed.
 
@@ -65,6 +72,10 @@ def weight_steps(total_canary: Floats, total_baseline: Floats) -> BoolArray:
     ----------
     total_canary, total_baseline : (N, K) float64
         Requests per look; a look in which a side has none is passed over.
+    exposure : {"requests", "time", "units"}, default "requests"
+        Requests scatter at least like counts. Anything else is cut into a thousand parts by its first look, so that
+        the answer does not depend on a unit: ``time`` counts like as many requests, ``units`` must show their scatter
+        in 8 looks first.
 
     Returns
     -------
@@ -75,6 +86,9 @@ def weight_steps(total_canary: Floats, total_baseline: Floats) -> BoolArray:
     N, K = total_canary.shape
     steps = np.zeros((N, K), dtype=bool)
     served = (total_canary > 0) & (total_baseline > 0)
+    if exposure != "requests":
+        unit = _first_look(total_canary, total_baseline, served)
+        total_canary, total_baseline = total_canary / unit, total_baseline / unit
     pooled_c, pooled_s = np.zeros(N), np.zeros(N)
     since = np.zeros(N, dtype=np.int64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -85,10 +99,10 @@ def weight_steps(total_canary: Floats, total_baseline: Floats) -> BoolArray:
             likely = served[:, k] & (pooled_c > 0) & (shift >= np.log(STEP_RATIO))
             likely &= shift >= STEP_SIGMAS * np.sqrt(SPLIT_INFLATION) * error  # dispersion is never below 1
             for row in np.flatnonzero(likely):
-                span = slice(since[row], k)
-                phi = _split_dispersion(
-                    total_canary[row, span][served[row, span]], total_baseline[row, span][served[row, span]]
-                )
+                span = served[row] & (np.arange(K) >= since[row]) & (np.arange(K) < k)
+                if exposure == "units" and span.sum() < SPLIT_LOOKS:
+                    continue
+                phi = _split_dispersion(total_canary[row, span], total_baseline[row, span])
                 if shift[row] >= STEP_SIGMAS * np.sqrt(phi) * error[row]:
                     steps[row, k] = True
                     pooled_c[row] = pooled_s[row] = 0.0
@@ -96,6 +110,13 @@ def weight_steps(total_canary: Floats, total_baseline: Floats) -> BoolArray:
             pooled_c += np.where(served[:, k], n_c, 0.0)
             pooled_s += np.where(served[:, k], n_s, 0.0)
     return steps
+
+
+def _first_look(total_canary: Floats, total_baseline: Floats, served: BoolArray) -> Floats:
+    """Return, (N, 1), the unit in which the smaller side's first look with both is a thousand; 1 if there is none."""
+    rows, first = np.arange(len(served)), served.argmax(axis=1)
+    smaller = np.minimum(total_canary[rows, first], total_baseline[rows, first])
+    return np.where(served.any(axis=1), smaller / FINE_UNITS, 1.0)[:, None]
 
 
 def _split_dispersion(total_canary: Floats, total_baseline: Floats) -> float:

@@ -44,7 +44,7 @@ class Noise:
         Looks that say something of the noise: bad events, and two replicas (if hidden, both looks of a pair)
         with traffic.
     bad_share : float
-        ``(x + 1/2)/(n + 1)`` of stable, in (0, 1).
+        ``(x + 1/2)/(n + 1)`` of stable, in (0, 1); of another exposure than requests ``(x + 1/2)/n``, > 0.
     requests_per_second : float
         Of stable; before a release that is the whole service. 0 without traffic.
     source : {"history", "run", "prior"}
@@ -73,8 +73,8 @@ class Noise:
             raise InvalidInput(f"dispersion must be at least 1, got {self.phi!r}", "/noise/phi")
         if len(self.pod_weights) != len(POD_SDS) or not abs(sum(self.pod_weights) - 1) < 1e-6:
             raise InvalidInput(f"must be {len(POD_SDS)} weights that sum to 1", "/noise/pod_weights")
-        if not 0 < self.bad_share < 1:
-            raise InvalidInput(f"must lie strictly between 0 and 1, got {self.bad_share!r}", "/noise/bad_share")
+        if not (np.isfinite(self.bad_share) and self.bad_share > 0):
+            raise InvalidInput(f"must be positive, got {self.bad_share!r}", "/noise/bad_share")
 
     @property
     def pod_sd(self) -> float:
@@ -236,7 +236,7 @@ def fit(bad: Floats, total: Floats, visible: bool) -> tuple[Floats, Floats]:
     return phi, pod_weights(bad, total, phi)
 
 
-def learn(bad: Floats, total: Floats, seconds: Floats, visible: bool) -> Noise:
+def learn(bad: Floats, total: Floats, seconds: Floats, visible: bool, *, shares: bool = True) -> Noise:
     """
     Return the noise of stable history, for one question of one release.
 
@@ -249,6 +249,8 @@ def learn(bad: Floats, total: Floats, seconds: Floats, visible: bool) -> Noise:
         Length of each look.
     visible : bool
         Whether the rows are replicas; if not there is one row.
+    shares : bool, default True
+        Whether ``total`` are requests; False: an exposure in any unit.
 
     Returns
     -------
@@ -279,7 +281,7 @@ def learn(bad: Floats, total: Floats, seconds: Floats, visible: bool) -> Noise:
         pod_weights=tuple(float(w) for w in weights),
         looks=int(served.sum()),
         counted=counted,
-        bad_share=float((bad.sum() + 0.5) / (total.sum() + 1)) if total.sum() > 0 else 0.5,
+        bad_share=float((bad.sum() + 0.5) / (total.sum() + shares)) if total.sum() > 0 else 0.5,
         requests_per_second=float(total.sum() / span) if span > 0 else 0.0,
         source="history" if counted >= FEWEST_LOOKS else "prior",
         replicas=replicas,

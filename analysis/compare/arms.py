@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.demand import final_slack, next_weight, step_slack
+from analysis.demand import LARGEST_SLACK, final_slack, next_weight, step_slack
 from analysis.evidence import Integers, Looks, Null, abort_evidence, promote_evidence, promote_start, start_masses
-from analysis.exposure import pod_factor, weight_steps
+from analysis.exposure import Exposure, pod_factor, weight_steps
 from analysis.grid import Floats
 from analysis.noise import FEWEST_LOOKS, clean, over_run
 from analysis.types import BoolArray
 
 UNKNOWN_SHARES = np.array([1e-4, 1e-3, 1e-2, 1e-1])
+UNKNOWN_RATES = np.array([0.1, 1.0, 10.0, 100.0])  # of the slack, where a share would depend on a unit
 BETTER = np.log(np.array([1.25, 2.0]))
 
 
@@ -63,6 +64,8 @@ class Arms:
         Whether rows are replicas.
     swapped : bool
         True where a fall does harm: the two sides change places in the bets.
+    exposure : {"requests", "time", "units"}
+        What totals are. Of requests each can be bad once; anything else may hold any number of events.
     history : History
     """
 
@@ -74,6 +77,7 @@ class Arms:
     seconds: Floats
     visible: bool = True
     swapped: bool = False
+    exposure: Exposure = "requests"
     history: History = History()
 
 
@@ -98,6 +102,7 @@ class Prepared:
     empty, inconsistent, overruled : (N, K) bool
         A side had no request; more bad events than requests; the run's dispersion replaced that of history.
     history : History
+    exposure : {"requests", "time", "units"}
     """
 
     looks: Looks
@@ -112,6 +117,12 @@ class Prepared:
     inconsistent: BoolArray
     overruled: BoolArray
     history: History
+    exposure: Exposure = "requests"
+
+    @property
+    def largest_slack(self) -> float:
+        """The largest slack that can be meant: shares end at 1, rates nowhere."""
+        return LARGEST_SLACK if self.exposure == "requests" else np.inf
 
 
 def prepare(arms: Arms) -> Prepared:
@@ -124,15 +135,17 @@ def prepare(arms: Arms) -> Prepared:
         A look is skipped (it keeps its number) if a side had no request, if it is left out, if a side counted more
         bad events than requests, or before enough is known of the noise.
     """
-    inconsistent = _overfull(arms.canary_bad, arms.canary_total)
-    inconsistent |= _overfull(arms.baseline_bad, arms.baseline_total)
+    inconsistent = np.zeros(arms.left_out.shape, dtype=bool)
+    if arms.exposure == "requests":
+        inconsistent |= _overfull(arms.canary_bad, arms.canary_total)
+        inconsistent |= _overfull(arms.baseline_bad, arms.baseline_total)
     seen = ~arms.left_out[:, None, :]
     canary_bad, canary_total = clean(arms.canary_bad, np.where(seen, arms.canary_total, np.nan))
     stable_bad, stable_total = clean(arms.baseline_bad, np.where(seen, arms.baseline_total, np.nan))
     x_c, n_c = canary_bad.sum(axis=1), canary_total.sum(axis=1)
     x_s, n_s = stable_bad.sum(axis=1), stable_total.sum(axis=1)
     served = (n_c > 0) & (n_s > 0)
-    steps = weight_steps(n_c, n_s)
+    steps = weight_steps(n_c, n_s, arms.exposure)
     first = np.where(served.any(axis=1), served.argmax(axis=1), served.shape[1])
     sound = ~inconsistent[:, None, :]
     history = arms.history
@@ -169,6 +182,7 @@ def prepare(arms: Arms) -> Prepared:
         inconsistent=inconsistent,
         overruled=noise.overruled,
         history=history,
+        exposure=arms.exposure,
     )
 
 
@@ -220,14 +234,24 @@ def no_worse(prepared: Prepared, null: Null, bad_share: Floats | None, since: In
     (N, K) float64
         Log evidence; 0 before ``since``.
     """
-    return _promoted(prepared, null, healthy_centres(null, bad_share, len(since)), since, opening)
+    centres = healthy_centres(null, bad_share, len(since), prepared.exposure)
+    return _promoted(prepared, null, centres, since, opening)
 
 
-def healthy_centres(null: Null, bad_share: Floats | None, releases: int) -> Floats:
-    """Return, (N, M), the log ratios below the limit at which a release as good as stable lies."""
-    shares = UNKNOWN_SHARES[None, :] if bad_share is None else bad_share[:, None]
+def healthy_centres(null: Null, bad_share: Floats | None, releases: int, exposure: Exposure = "requests") -> Floats:
+    """
+    Return, (N, M), the log ratios below the limit at which a release as good as stable lies.
+
+    Unknown shares lie anywhere from 0.01 % to 10 %, unknown rates of another exposure from a tenth to a hundred times
+    the slack: the same for the default slack of a share.
+    """
     ratio, slack = np.reshape(null.ratio, (-1, 1)), np.reshape(null.slack, (-1, 1))
-    centres = np.log(ratio + slack / shares)
+    if bad_share is not None:
+        centres = np.log(ratio + slack / bad_share[:, None])
+    elif exposure == "requests":
+        centres = np.log(ratio + slack / UNKNOWN_SHARES[None, :])
+    else:
+        centres = np.log(ratio + np.where(slack > 0, 1.0, 0.0) / UNKNOWN_RATES[None, :])
     return np.broadcast_to(centres, (releases, centres.shape[1]))
 
 
@@ -287,7 +311,7 @@ def traffic(prepared: Prepared, before: Integers) -> Traffic:
     bad = np.where(used, prepared.stable_bad, 0.0).sum(axis=1)
     return Traffic(
         requests_per_second=requests / np.where(seconds > 0, seconds, 1.0),
-        bad_share=(bad + 0.5) / (stable + 1),
+        bad_share=(bad + 0.5) / (stable + 1 if prepared.exposure == "requests" else np.where(stable > 0, stable, 1.0)),
         since=np.where(enough, np.maximum(until, prepared.first), count),
     )
 
@@ -296,7 +320,7 @@ def final_demand(prepared: Prepared, slack: float, budget: float) -> tuple[Float
     """Return the slack of the last step, (N,), and the traffic it came from; where ``since`` is K it is unknown."""
     known = traffic(prepared, np.zeros_like(prepared.first))
     rate = np.where(known.requests_per_second > 0, known.requests_per_second, np.inf)
-    return final_slack(slack, budget, rate), known
+    return final_slack(slack, budget, rate, prepared.largest_slack), known
 
 
 def step_demand(
@@ -323,5 +347,5 @@ def step_demand(
         weight = next_weight(canary / np.where(canary + stable > 0, canary + stable, 1.0))
     rate = np.where(known.requests_per_second > 0, known.requests_per_second, np.inf)
     with np.errstate(invalid="ignore"):
-        slack = step_slack(budget, rate, known.bad_share, weight)
+        slack = step_slack(budget, rate, known.bad_share, weight, prepared.largest_slack)
     return np.where(np.isfinite(rate), slack, 0.0), known

@@ -30,6 +30,7 @@ from analysis.compare.arms import (
 from analysis.compare.counts_flags import flags, noise_source
 from analysis.errors import InvalidInput
 from analysis.evidence import Null, log_likelihood
+from analysis.exposure import Exposure
 from analysis.grid import POD_SDS, Floats
 from analysis.noise import FEWEST_LOOKS, Noise
 from analysis.policy import Alphas
@@ -104,11 +105,14 @@ class CountsQuestion:
     ----------
     ratio : float, >= 1
     slack : float, in [0, 1)
+        Where the exposure is no request: any, in events per unit of it.
     direction : Direction
         Which change does harm.
     harm_budget : float, > 0
         Extra bad events that the last step may cost in its first hour.
     alphas : Alphas
+    exposure : {"requests", "time", "units"}, default "requests"
+        What totals are; all but requests may hold any number of events.
     """
 
     ratio: float = 1.5
@@ -116,12 +120,15 @@ class CountsQuestion:
     direction: Direction = Direction.INCREASE
     harm_budget: float = 20.0
     alphas: Alphas = field(default_factory=Alphas)
+    exposure: Exposure = "requests"
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.ratio) and self.ratio >= 1):
             raise InvalidInput(f"must be at least 1, got {self.ratio!r}", "/tolerance/ratio")
-        if not 0 <= self.slack < 1:
+        if self.exposure == "requests" and not 0 <= self.slack < 1:
             raise InvalidInput(f"must lie in [0, 1), got {self.slack!r}", "/tolerance/absolute")
+        if not (np.isfinite(self.slack) and self.slack >= 0):
+            raise InvalidInput(f"must not be negative, got {self.slack!r}", "/tolerance/absolute")
         if not (np.isfinite(self.harm_budget) and self.harm_budget > 0):
             raise InvalidInput(f"must be positive, got {self.harm_budget!r}", "/harm_budget")
 
@@ -345,6 +352,7 @@ def arms_of(data: CountsData, question: CountsQuestion) -> Arms:
         seconds=data.seconds,
         visible=data.visible,
         swapped=question.swapped,
+        exposure=question.exposure,
         history=history,
     )
 

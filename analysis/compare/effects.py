@@ -157,8 +157,7 @@ def largest_abort(evidence: CountsEvidence, ratio: float) -> float:
     looks, question = evidence.prepared.looks, evidence.question
     pods = float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1]
     warn = reachable_abort(math.log(ratio), *pods)
-    share = evidence.bad_share or 1.0
-    limit = question.ratio + question.slack / share
+    limit = question.ratio + (question.slack / evidence.bad_share if evidence.bad_share else question.slack)
     bonus = math.log(question.alphas.tolerated / question.alphas.abort)
     return min(warn, reachable_abort(math.log(ratio) - math.log(limit), *pods) + bonus)
 
@@ -168,5 +167,5 @@ def largest_promote(evidence: CountsEvidence) -> float:
     looks = evidence.prepared.looks
     null = Null(ratio=evidence.question.ratio, slack=evidence.slack_final or evidence.question.slack)
     share = None if evidence.bad_share is None else np.array([evidence.bad_share])
-    centres = healthy_centres(null, share, 1)[0]
+    centres = healthy_centres(null, share, 1, evidence.question.exposure)[0]
     return reachable_promote(centres, float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1])
