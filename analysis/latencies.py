@@ -6,15 +6,15 @@ from typing import Final
 
 import numpy as np
 
-from analysis import words
+from analysis import silences
 from analysis.compare.latency import LatencyData, history_of
 from analysis.compare.latency_noise import LatencyNoise
 from analysis.compare.latency_parts import LatencyQuestion
 from analysis.compare.latency_summary import from_summary
 from analysis.policy import Latency, Policy
-from analysis.proportions import STALE_AFTER, STALE_LOOKS, Silence
-from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
-from analysis.types import FloatArray, Side, State
+from analysis.record import QuestionRecord, Record, SideSeries
+from analysis.silences import Silence
+from analysis.types import FloatArray, State
 
 NOISE_NOTE: Final = "latency_noise"
 """Where a record keeps the summary of a long history, see `analysis.compare.latency_summary.summary`."""
@@ -34,43 +34,15 @@ def asked(question: Latency, policy: Policy) -> LatencyQuestion:
 
 def silence(question: Latency, record: Record) -> Silence | None:
     """
-    Return why a question cannot be judged on this record, or None if it can.
+    Return why a question cannot be judged on this record, or None if it can; see `analysis.silences.silence`.
 
-    Returns
-    -------
-    Silence or None
-        ``incomparable`` if the sides cannot be told apart or have no bucket edge in common; ``no_data`` if a side
-        never had a request; ``stale`` if the canary has been silent for 5 looks and 5 minutes.
+    Buckets without an edge in common are ``incomparable`` too.
     """
-    label = question.name.replace("-", " ")
-    found = record.questions.get(question.name)
-    if found is None or not len(record.ends):
-        return Silence(state=State.NO_DATA, reason=f"{label}: no look is closed yet")
-    newest = found.left_out[-1]
-    if newest is not None and newest.code in INCOMPARABLE:
-        return Silence(state=State.INCOMPARABLE, reason=newest.text)
-    canary, baseline = _requests(found, Side.CANARY), _requests(found, Side.BASELINE)
-    if not canary.any() or not baseline.any():
-        if newest is not None:
-            return Silence(state=State.NO_DATA, reason=newest.text)
-        missing = "canary" if not canary.any() else "baseline"
-        return Silence(state=State.NO_DATA, reason=f"{label}: no {missing} requests in {len(canary)} looks")
-    if not found.edges:
+    quiet = silences.silence(question, record, ("counts",))
+    if quiet is None and not record.questions[question.name].edges:
+        label = question.name.replace("-", " ")
         return Silence(state=State.INCOMPARABLE, reason=f"{label}: the two versions have no bucket edge in common")
-    last = int(np.flatnonzero(canary)[-1])
-    quiet = float(record.ends[-1] - record.ends[last])
-    if len(canary) - 1 - last >= STALE_LOOKS and quiet >= STALE_AFTER:
-        return Silence(state=State.STALE, reason=f"{label}: no canary request for {words.duration(quiet)}")
-    return None
-
-
-def _requests(found: QuestionRecord, side: Side) -> FloatArray:
-    """Return one side's requests per look, 0 where the look was left out or nothing was counted; shape ``(K,)``."""
-    series = found.side(side)
-    if "counts" not in series.fields or not series.replicas:
-        return np.zeros(len(found.left_out))
-    used = np.array([reason is None for reason in found.left_out])
-    return np.where(used, series.total("counts").sum(axis=-1), 0.0)
+    return quiet
 
 
 def latency_data(question: Latency, record: Record) -> LatencyData | None:

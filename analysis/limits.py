@@ -16,9 +16,9 @@ import numpy as np
 
 from analysis import words
 from analysis.policy import Group, Limit, Limits, Policy
-from analysis.proportions import stale_for
 from analysis.record import INCOMPARABLE, LeftOut, QuestionRecord, Record, SideSeries
 from analysis.report import Evidence, about
+from analysis.silences import stale_for
 from analysis.types import BoolArray, FloatArray, Json, Side, State
 
 KEPT = "all metrics within acceptable thresholds"

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from analysis import noise, words
+from analysis import noise, silences
 from analysis.compare.counts import CountsData, CountsQuestion
 from analysis.noise import FEWEST_LOOKS, Noise
 from analysis.policy import Policy, Proportion
-from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
-from analysis.types import BoolArray, FloatArray, Side, State
-
-STALE_LOOKS = 5
-STALE_AFTER = 300.0
-"""A canary that was silent for this many seconds, and looks, is stale: old proof does not speak for it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Silence:
-    """Why a question cannot be judged now: its state, one line for people, and flags."""
-
-    state: State
-    reason: str
+from analysis.record import QuestionRecord, Record, SideSeries
+from analysis.silences import Silence
+from analysis.types import FloatArray
 
 
 def asked(question: Proportion, policy: Policy) -> CountsQuestion:
@@ -38,57 +25,8 @@ def asked(question: Proportion, policy: Policy) -> CountsQuestion:
 
 
 def silence(question: Proportion, record: Record) -> Silence | None:
-    """
-    Return why a question cannot be judged on this record, or None if it can.
-
-    Returns
-    -------
-    Silence or None
-        ``incomparable`` if the newest look was left out because the sides cannot be told apart, or if only the
-        canary serves by now; ``no_data`` if a side never had a request; ``stale`` if the canary has been silent
-        for 5 looks and 5 minutes. Each with its own reason.
-    """
-    label = question.name.replace("-", " ")
-    found = record.questions.get(question.name)
-    if found is None or not len(record.ends):
-        return Silence(state=State.NO_DATA, reason=f"{label}: no look is closed yet")
-    newest = found.left_out[-1]
-    if newest is not None and newest.code in INCOMPARABLE:
-        return Silence(state=State.INCOMPARABLE, reason=newest.text)
-    canary, baseline = _requests(found, Side.CANARY), _requests(found, Side.BASELINE)
-    if not canary.any() or not baseline.any():
-        if newest is not None:
-            return Silence(state=State.NO_DATA, reason=newest.text)
-        missing = "canary" if not canary.any() else "baseline"
-        return Silence(state=State.NO_DATA, reason=f"{label}: no {missing} requests in {len(canary)} looks")
-    quiet = stale_for(record, canary > 0)
-    if quiet is not None:
-        return Silence(state=State.STALE, reason=f"{label}: no canary request for {words.duration(quiet)}")
-    return None
-
-
-def stale_for(record: Record, served: BoolArray) -> float | None:
-    """
-    Return for how many seconds nothing was heard, None while that is not long enough to be stale.
-
-    Parameters
-    ----------
-    record : Record
-    served : (K,) bool
-        Looks in which something was heard; at least one.
-    """
-    last = int(np.flatnonzero(served)[-1])
-    quiet = float(record.ends[-1] - record.ends[last])
-    return quiet if len(served) - 1 - last >= STALE_LOOKS and quiet >= STALE_AFTER else None
-
-
-def _requests(found: QuestionRecord, side: Side) -> FloatArray:
-    """Return one side's requests per look, 0 where the look was left out or nothing was counted; shape ``(K,)``."""
-    series = found.side(side)
-    if "total" not in series.fields or not series.replicas:
-        return np.zeros(len(found.left_out))
-    used = np.array([reason is None for reason in found.left_out])
-    return np.where(used, series.total("total"), 0.0)
+    """Return why a question cannot be judged on this record, or None if it can; see `analysis.silences.silence`."""
+    return silences.silence(question, record, ("total",))
 
 
 def counts_data(question: Proportion, record: Record) -> CountsData:

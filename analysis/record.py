@@ -169,6 +169,8 @@ class Record:
     pairing : Pairing
     events : tuple
         Overrides and marked windows that fell into the attempt, as stored.
+    aligned : bool
+        Whether both sides were sampled at the same times.
     """
 
     grid: Grid
@@ -177,6 +179,7 @@ class Record:
     weights: FloatArray
     pairing: Pairing = Pairing.CONCURRENT
     events: tuple[Json, ...] = ()
+    aligned: bool = True
 
     @property
     def lengths(self) -> FloatArray:
@@ -208,6 +211,7 @@ class Record:
             weights=self.weights[:keep],
             pairing=self.pairing,
             events=self.events,
+            aligned=self.aligned,
         )
 
 

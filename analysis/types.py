@@ -67,10 +67,11 @@ class Mode(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which change does harm."""
+    """Which change does harm; ``both`` where that is not known: then a difference alone is judged more carefully."""
 
     INCREASE = "increase"
     DECREASE = "decrease"
+    BOTH = "both"
 
 
 class Weight(StrEnum):

@@ -1,0 +1,144 @@
+"""
+From a record to levels: values of each pod, slot by slot, for gauges, quotients and published percentiles.
+
+A slot is one look of the first length; a look that lengthened is as many slots of its mean, which leaves every mean
+what it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from analysis import silences
+from analysis.compare import gauges, percentiles
+from analysis.compare.gauges import GaugeData, GaugeEvidence, GaugeQuestion
+from analysis.compare.paired import Scale
+from analysis.compare.percentiles import PercentileEvidence
+from analysis.policy import Gauge, Latency, Policy, Proportion, Quantile, Question, Rate, Ratio
+from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
+from analysis.silences import Silence
+from analysis.types import BoolArray, FloatArray, Side
+
+LevelQuestion = Gauge | Quantile | Latency | Proportion | Rate | Ratio
+LevelEvidence = GaugeEvidence | PercentileEvidence
+VALUES: Final = "values"
+_PERCENTILE: Final = re.compile(r"p\d+(\.\d+)?")
+
+
+def fields_of(found: QuestionRecord) -> tuple[str, ...]:
+    """Return the fields of a question that are levels: ``values``, or published percentiles; empty if none are."""
+    there = {*found.baseline.fields, *found.canary.fields}
+    return (VALUES,) if VALUES in there else tuple(sorted(name for name in there if _PERCENTILE.fullmatch(name)))
+
+
+def asked(question: LevelQuestion, policy: Policy) -> GaugeQuestion:
+    """Return what a question asks, in the words of the arithmetic; percentiles are compared as logarithms."""
+    scale: Scale = "log" if isinstance(question, Latency | Quantile) else "auto"
+    if isinstance(question, Latency):
+        return GaugeQuestion(
+            ratio=question.tolerance.shift, direction=question.direction, scale=scale, alphas=policy.alpha
+        )
+    return GaugeQuestion(
+        ratio=question.tolerance.ratio,
+        slack=question.tolerance.absolute,
+        direction=question.direction,
+        scale=scale,
+        alphas=policy.alpha,
+    )
+
+
+def silence(question: Question, record: Record) -> Silence | None:
+    """Return why a question cannot be judged on this record, or None if it can; see `analysis.silences.silence`."""
+    found = record.questions.get(question.name)
+    counted = fields_of(found) if found is not None else ()
+    return silences.silence(question, record, counted, "values")
+
+
+def slots_of(record: Record) -> FloatArray:
+    """
+    Return how many slots each look is, shape ``(K,)``, at least 1.
+
+    The first look gives the length of a slot; later ones are 1, 2, 4 ... of it.
+    """
+    lengths = record.lengths
+    return np.maximum(1, np.rint(lengths / record.grid.length)) if len(lengths) else np.ones(0)
+
+
+def level_data(
+    question: Question, record: Record, field: str = VALUES, *, steps: BoolArray | None = None
+) -> GaugeData | None:
+    """
+    Return the values of one question, slot by slot; None if a side has no value at all.
+
+    Parameters
+    ----------
+    question : Question
+    record : Record
+    field : str
+        ``values`` or a percentile.
+    steps : (K,) bool, optional
+        Looks at which the traffic split had changed.
+    """
+    found = record.questions.get(question.name)
+    if found is None or not len(record.ends):
+        return None
+    return data_of(found, record, tuple(found.side(side).fields.get(field) for side in Side), field, steps)
+
+
+def data_of(
+    found: QuestionRecord,
+    record: Record,
+    sides: Sequence[FloatArray | None],
+    field: str,
+    steps: BoolArray | None = None,
+) -> GaugeData | None:
+    """Return baseline and canary values, (R, K) each, as slots; see `level_data`."""
+    baseline, canary = sides
+    if baseline is None or canary is None or not np.isfinite(baseline).any() or not np.isfinite(canary).any():
+        return None
+    repeats = slots_of(record).astype(np.int64)
+    mixed = np.array([reason is not None and reason.code in INCOMPARABLE for reason in found.left_out], dtype=bool)
+    return GaugeData(
+        baseline=np.repeat(baseline, repeats, axis=1),
+        canary=np.repeat(canary, repeats, axis=1),
+        ends=record.ends,
+        history=_history(found.history, field),
+        upto=np.cumsum(repeats),
+        left_out=np.repeat(mixed, repeats),
+        steps=steps,
+    )
+
+
+def _history(series: SideSeries | None, field: str) -> FloatArray | None:
+    if series is None or field not in series.fields or not series.replicas:
+        return None
+    return series.fields[field]
+
+
+def weigh(
+    question: LevelQuestion, policy: Policy, record: Record, *, steps: BoolArray | None = None
+) -> LevelEvidence | None:
+    """
+    Return the evidence of a level, pod by pod; None where a side has no value, or percentiles are censored away.
+
+    Parameters
+    ----------
+    question : Gauge, Quantile, Latency (published percentiles), or any other kind that was asked as a ``query``
+    policy : Policy
+    record : Record
+    steps : (K,) bool, optional
+        Looks at which the traffic split had changed.
+    """
+    found = record.questions.get(question.name)
+    fields = fields_of(found) if found is not None else ()
+    data = {name: each for name in fields if (each := level_data(question, record, name, steps=steps)) is not None}
+    if not data:
+        return None
+    wanted = asked(question, policy)
+    if len(data) == 1 and VALUES in data and wanted.scale == "auto":
+        return gauges.weigh(data[VALUES], wanted)
+    return percentiles.weigh(data, wanted)
