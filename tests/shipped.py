@@ -98,7 +98,7 @@ def metrics_of(found: Mapping[str, Any]) -> list[Metric]:
 
 
 def arguments(found: Mapping[str, Any], given: Sequence[Mapping[str, Any]], secret: str = "") -> dict[str, Argument]:
-    """Return the arguments of a template as a Rollout gives them; what it does not declare is left out, as Argo does."""
+    """Return the arguments of a template as a Rollout gives them; like Argo, without those that it does not declare."""
     known = {arg["name"]: arg for arg in found["spec"]["args"]}
     result: dict[str, Argument] = {}
     for name, arg in known.items():

@@ -16,6 +16,8 @@ from prometheus_client.registry import Collector
 
 from analysis.types import Json, Verdict
 from webhook.errors import WebhookError
+from webhook.schema.scalars import time
+from webhook.settings_values import duration
 
 MOST_RELEASES = 200
 """Releases shown; beyond it only their number is."""
@@ -35,8 +37,8 @@ class ActiveReleases(Collector):
     Parameters
     ----------
     reports : callable
-        Returns the newest report document of every active release, newest first. May raise a
-        `WebhookError`: then nothing is shown but that.
+        Returns the newest report document of every active release, newest first; each may carry ``deadline_left``,
+        see `deadline_left`. May raise a `WebhookError`: then nothing is shown but that.
     most : int, default 200
         How many releases are shown.
     """
@@ -66,6 +68,20 @@ class ActiveReleases(Collector):
         yield from _families(dict(islice(newest.items(), self._most)))
 
 
+def deadline_left(attempt: Mapping[str, Json], report: Mapping[str, Json]) -> float | None:
+    """
+    Return seconds from the end of a report's window to the deadline of its policy, negative once it has passed.
+
+    None where the start is not known yet, or the policy is not pinned to the attempt (an inline one of another name).
+    """
+    policy = (attempt.get("policies") or {}).get(str(report.get("policy") or "").partition("@")[0])
+    started, window = (report.get("detail") or {}).get("started_at"), report.get("window") or {}
+    if not policy or not started or not window.get("end"):
+        return None
+    begun, end = time(started, "/detail/started_at"), time(window["end"], "/window/end")
+    return None if begun is None or end is None else begun + duration(policy["deadline"]["after"]) - end
+
+
 def _newest(reports: Iterable[Mapping[str, Json]]) -> dict[tuple[str, ...], Mapping[str, Json]]:
     """Return one report a release: two revisions of one name would be the same series twice."""
     found: dict[tuple[str, ...], Mapping[str, Json]] = {}
@@ -81,6 +97,12 @@ def _families(shown: Mapping[tuple[str, ...], Mapping[str, Json]]) -> Iterator[G
         "weighbridge_release_verdict",
         "1 at the true verdict of a release, 0 at the others.",
         labels=[*RELEASE, "verdict"],
+    )
+    miswired = GaugeMetricFamily(
+        "weighbridge_release_miswired", "1 where no hook is configured at which a hold could wait.", labels=RELEASE
+    )
+    left = GaugeMetricFamily(
+        "weighbridge_release_deadline_left_seconds", "Until the policy's deadline; negative past it.", labels=RELEASE
     )
     state = GaugeMetricFamily(
         "weighbridge_question_state", "1 at the state of a question; no other is shown.", labels=[*QUESTION, "state"]
@@ -98,6 +120,9 @@ def _families(shown: Mapping[tuple[str, ...], Mapping[str, Json]]) -> Iterator[G
     for release, report in shown.items():
         for word in Verdict:
             verdict.add_metric([*release, word], float(report.get("would") == word))
+        flags = (report.get("detail") or {}).get("flags") or ()
+        miswired.add_metric(release, float("miswired" in flags))
+        _add(left, [*release], report.get("deadline_left"))
         for evidence in _evidence(report):
             question = [*release, str(evidence.get("name", ""))]
             state.add_metric([*question, str(evidence.get("state", ""))], 1)
@@ -106,7 +131,7 @@ def _families(shown: Mapping[tuple[str, ...], Mapping[str, Json]]) -> Iterator[G
                 _add(family, [*question, str(size.get("measure", ""))], size.get(key))
             for goal in GOALS:
                 _add(log_e, [*question, goal], (evidence.get("log_e") or {}).get(goal))
-    yield from (verdict, state, *effect.values(), log_e)
+    yield from (verdict, miswired, left, state, *effect.values(), log_e)
 
 
 def _evidence(report: Mapping[str, Json]) -> list[Mapping[str, Json]]:

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from analysis.errors import AnalysisError
 from analysis.types import Json
 from webhook import answers, argo, flagger, logs, ops, v1
-from webhook.active import ActiveReleases
+from webhook.active import ActiveReleases, deadline_left
 from webhook.answers import Hook
 from webhook.auth import Guard, PathToken
 from webhook.dashboard import pages
@@ -136,7 +136,8 @@ def _active(gate: Gate) -> list[Mapping[str, Json]]:
         for r in gate.store.releases(SHOWN_RELEASES)
         if r["phase"] not in TERMINAL and r["revision"] != CANARY_ITSELF and r.get("last_report")
     ]
-    return [report for r in running if (report := gate.store.report(r["last_report"])) is not None]
+    found = [(r, report) for r in running if (report := gate.store.report(r["last_report"])) is not None]
+    return [{**report, "deadline_left": deadline_left(r, report)} for r, report in found]
 
 
 def _handlers(app: Flask, service: Service) -> None:

@@ -132,6 +132,9 @@ class Application(BaseApplication):  # type: ignore[misc]
             "on_starting": self._import_once,
             "when_ready": _ready,
         }
+        if settings.tls_cert_file and settings.tls_key_file:
+            # Gunicorn makes a context for every connection, so a renewed certificate needs no restart.
+            options |= {"certfile": str(settings.tls_cert_file), "keyfile": str(settings.tls_key_file)}
         if self._metrics_folder:
             options["raw_env"] = [f"PROMETHEUS_MULTIPROC_DIR={self._metrics_folder}"]
             options["child_exit"] = _forget_worker
@@ -185,7 +188,8 @@ def _ready(server: Any) -> None:
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             listener.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", CLIENT_SILENCE_S, 0))
         host, port = listener.sock.getsockname()[:2]
-        logs.event("listening", reason=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        scheme = "https" if server.cfg.is_ssl else "http"
+        logs.event("listening", reason=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
 
 
 def _forget_worker(server: Any, worker: Any) -> None:

@@ -71,6 +71,11 @@ class Settings:
     cluster: str = field(default="", metadata=_by(str))
     """Name of this cluster where several share a store; part of a release's identity."""
 
+    tls_cert_file: Path | None = field(default=None, metadata=_by(Path))
+    """PEM file with our certificate and its chain; read anew for each connection, so that a renewed one is served."""
+    tls_key_file: Path | None = field(default=None, metadata=_by(Path))
+    """PEM file with the key of that certificate."""
+
     # The source of measurements ------------------------------------------------------------------
     prometheus: str = field(default="", metadata=_by(url))
     """Base URL of Prometheus or what speaks like it; empty: only inline data can be judged."""
@@ -140,6 +145,9 @@ class Settings:
             raise InvalidSettings(f"{rule}; use sqlite:PATH, got {self.store!r}", "store")
         if path == ":memory:":
             raise InvalidSettings("must name a file; memory: is the store without one, got ':memory:'", "store")
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            missing = "tls_key_file" if self.tls_key_file is None else "tls_cert_file"
+            raise InvalidSettings("certificate and key belong together; this one is missing", missing)
         if "@" in urlsplit(self.prometheus).netloc:
             raise InvalidSettings("must not hold credentials; use prometheus_basic", "prometheus")
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from webhook import logs
-from webhook.active import ActiveReleases
+from webhook.active import ActiveReleases, deadline_left
 from webhook.errors import (
     BadRequest,
     SourceDown,
@@ -181,12 +181,41 @@ def test_an_active_release_shows_verdict_state_effect_and_evidence():
         ("release_verdict", "checkout", "promote"): 0,
         ("release_verdict", "checkout", "hold"): 1,
         ("release_verdict", "checkout", "abort"): 0,
+        ("release_miswired", "checkout"): 0,
         ("question_state", "checkout", "error-rate", "undecided"): 1,
         ("question_effect", "checkout", "error-rate", "ratio"): 1.3,
         ("question_effect_low", "checkout", "error-rate", "ratio"): 0.98,
         ("question_log_e", "checkout", "error-rate", "worse"): 2.1,
         ("question_log_e", "checkout", "error-rate", "promote"): 0.4,
     }
+
+
+def test_a_miswired_release_says_so():
+    """The flag of a report is a metric, so that somebody hears of a release that is not enforced."""
+    document = report()
+    document["detail"]["flags"] = ["miswired", "another"]
+    assert samples(document)["release_miswired", "checkout"] == 1
+
+
+@pytest.mark.parametrize(
+    ("attempt", "changed", "left"),
+    [
+        pytest.param({"policies": {"p": {"deadline": {"after": "4h"}}}}, {}, 3 * 3600, id="before"),
+        pytest.param({"policies": {"p": {"deadline": {"after": "30m"}}}}, {}, -1800, id="past"),
+        pytest.param({"policies": {"q": {"deadline": {"after": "4h"}}}}, {}, None, id="of another policy"),
+        pytest.param({}, {}, None, id="nothing pinned"),
+        pytest.param({"policies": {"p": {"deadline": {"after": "4h"}}}}, {"window": {}}, None, id="no window yet"),
+        pytest.param({"policies": {"p": {"deadline": {"after": "4h"}}}}, {"detail": {}}, None, id="no start yet"),
+    ],
+)
+def test_the_deadline_of_a_release_is_counted_down(attempt, changed, left):
+    """Seconds from the end of the newest window to the policy's deadline; unknown is absent, not 0."""
+    document = report() | {"policy": "p@9c1e77ab", "window": {"end": "2026-11-24T11:00:00Z"}}
+    document["detail"]["started_at"] = "2026-11-24T10:00:00Z"
+    document |= changed
+    assert deadline_left(attempt, document) == left
+    shown = samples(document | {"deadline_left": left})
+    assert shown.get(("release_deadline_left_seconds", "checkout")) == left
 
 
 def test_no_metric_names_a_revision_or_a_report():

@@ -20,6 +20,8 @@ HELP = {
     "listen": ("HOST:PORT", "where to listen (default 127.0.0.1:8080)"),
     "public_url": ("URL", "where people reach us, for links in answers"),
     "cluster": ("NAME", "name of this cluster, where several share a store"),
+    "tls_cert_file": ("FILE", "our certificate with its chain, PEM; read anew when it changes"),
+    "tls_key_file": ("FILE", "its key, PEM"),
     "prometheus": ("URL", "base URL of Prometheus or what speaks like it"),
     "prometheus_bearer_file": ("FILE", "file with a bearer token for Prometheus, read anew when it changes"),
     "prometheus_basic": ("USER:PASSWORD", "basic authentication at Prometheus (better as a variable)"),
