@@ -8,7 +8,7 @@ from analysis.types import Json
 from webhook.http import answer_json, body_of
 from webhook.placebo.ledger import Entry, Ledger
 from webhook.schema import scalars
-from webhook.schema.override import read_word
+from webhook.schema.lift import read_lift
 from webhook.schema.report import finite, instant
 from webhook.service import Service
 from webhook.tokens import Verb
@@ -27,7 +27,7 @@ def blueprint(service: Service, ledger: Ledger) -> Blueprint:
     @placebos.post("/<namespace>/<name>/lift", provide_automatic_options=False)
     def lift(namespace: str, name: str) -> Response:
         principal = service.guard.authorise(request.environ, Verb.OPERATE, namespace)
-        word = read_word(scalars.parsed(body_of(service.settings.body_limit)))
+        word = read_lift(scalars.parsed(body_of(service.settings.body_limit)))
         word |= {"at": service.clock(), "principal": principal.name}
         return answer_json({"services": [shown(entry) for entry in ledger.lift(namespace, name, word)]})
 
