@@ -40,6 +40,7 @@ from tests.shipped import BEGIN, ROOT, Asked, canary_of, rollout_of, template, t
 from webhook import logs
 from webhook.active import ActiveReleases
 from webhook.app import create_app
+from webhook.placebo.metrics import PlaceboMetrics
 from webhook.policies import Policies, check_static, presets
 from webhook.schema import documents
 from webhook.schema import policy as wire
@@ -296,8 +297,9 @@ def test_every_metric_is_documented():
     registry = CollectorRegistry()
     Telemetry(registry, version="0")
     active = ActiveReleases(list)
-    ours = {family.name for family in [*registry.collect(), *active.collect()]}
-    rendered, _ = exposition(registry, active)("")
+    placebos = PlaceboMetrics(list)
+    ours = {family.name for family in [*registry.collect(), *active.collect(), *placebos.collect()]}
+    rendered, _ = exposition(registry, active, placebos)("")
     assert b"weighbridge_build_info" in rendered
     listed = columns((DOCS / "operations.md").read_text(), "## Metrics")
     assert sorted(name.removesuffix("_total") for name in listed) == sorted(ours)

@@ -9,6 +9,7 @@ from functools import partial
 
 from flask import Blueprint, Flask, Response, request
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from analysis.errors import AnalysisError
@@ -21,6 +22,11 @@ from webhook.dashboard import pages
 from webhook.errors import WebhookError
 from webhook.gate import Gate
 from webhook.http import answer_json, answer_line, mistake, problem, problem_document
+from webhook.placebo import views as placebo_views
+from webhook.placebo.job import Placebos
+from webhook.placebo.ledger import Ledger
+from webhook.placebo.metrics import PlaceboMetrics
+from webhook.placebo.standing import HonestGate
 from webhook.policies import Policies
 from webhook.ports import Source, Store
 from webhook.releases import CANARY_ITSELF, TERMINAL
@@ -69,7 +75,9 @@ def create_app(
     reading = sources if sources is not None else _sources(settings)
     policies = Policies(settings.policies, default=settings.default_policy or None, clock=stopwatch)
     guard = Guard.from_settings(settings, clock)
-    gate = Gate(
+    ledger = Ledger(chosen, settings.cluster)
+    gate = HonestGate(
+        ledger=ledger if settings.placebo_every_s else None,
         store=chosen,
         policies=policies,
         sources=reading,
@@ -90,7 +98,13 @@ def create_app(
     app.url_map.merge_slashes = False
     for blueprint in (argo.blueprint, flagger.blueprint, v1.blueprint, pages.blueprint):
         app.register_blueprint(blueprint(service))
-    app.register_blueprint(_operations(service, registry, reading))
+    app.register_blueprint(placebo_views.blueprint(service, ledger))
+    app.register_blueprint(_operations(service, registry, reading, PlaceboMetrics(ledger.entries)))
+    if settings.placebo_every_s:
+        app.extensions["placebos"] = Placebos(
+            gate=gate, ledger=ledger, every=settings.placebo_every_s, clock=clock
+        )
+        app.extensions["placebos"].start()
     _handlers(app, service)
     app.wsgi_app = PathToken(Requests(app.wsgi_app, telemetry))  # type: ignore[method-assign]
     return app
@@ -111,7 +125,9 @@ def _sources(settings: Settings) -> dict[str, Source]:
     return {"default": source}
 
 
-def _operations(service: Service, registry: CollectorRegistry, sources: Mapping[str, Source]) -> Blueprint:
+def _operations(
+    service: Service, registry: CollectorRegistry, sources: Mapping[str, Source], *more: Collector
+) -> Blueprint:
     gate = service.gate
     probes: dict[str, Callable[[], None]] = {"store": gate.store.ping}
     for name, source in sources.items():
@@ -126,7 +142,7 @@ def _operations(service: Service, registry: CollectorRegistry, sources: Mapping[
 
     notes()
     active = ActiveReleases(lambda: _active(gate))
-    return ops.blueprint(probes=probes, metrics=exposition(registry, active), version=version(), notes=notes)
+    return ops.blueprint(probes=probes, metrics=exposition(registry, active, *more), version=version(), notes=notes)
 
 
 def _active(gate: Gate) -> list[Mapping[str, Json]]:

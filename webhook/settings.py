@@ -26,6 +26,7 @@ from webhook.settings_values import (
     is_loopback,
     listen_address,
     mode,
+    pause,
     size,
     switch,
     url,
@@ -95,6 +96,9 @@ class Settings:
     """Name of the policy where nothing else fits; empty: preset ``http_requests_total``."""
     mode: Mode | None = field(default=None, metadata=_by(mode))
     """Overrides the mode of every policy: a new installation watches in ``shadow`` first."""
+    placebo_every_s: float = field(default=0.0, metadata=_by(pause))
+    """Seconds between two placebos of a service; 0 (``off``): none. Each reads as much as the first verdict on a
+    release does, so an hour costs a source little; with it a broken promise makes us advise and no more."""
 
     # State ------------------------------------------------------------------------------------------
     store: str = field(default="memory:", metadata=_by(str))

@@ -27,6 +27,11 @@ def duration(text: str) -> float:
     return float(match[1]) * UNIT_S[match[2]]
 
 
+def pause(text: str) -> float:
+    """Return seconds of a duration, 0 for ``off``."""
+    return 0.0 if text.lower() == "off" else duration(text)
+
+
 def size(text: str) -> int:
     """Return bytes, > 0, of ``4MiB``, ``512KiB`` or a plain number of bytes."""
     match = re.fullmatch(r"(\d+) *((?:[KMG]i)?B|)", text)

@@ -30,6 +30,7 @@ HELP = {
     "policies": ("DIR", "folder of policies, one YAML file each"),
     "default_policy": ("NAME", "policy where nothing else fits (default: preset http_requests_total)"),
     "mode": ("MODE", "shadow, advise or enforce, for every policy"),
+    "placebo_every_s": ("TIME", "time between two placebos of a service, or off (default off)"),
     "store": ("STORE", "sqlite:PATH or memory: (default: a file in the state folder)"),
     "retention_s": ("AGE", "age at which reports that close nothing are dropped (default 90d)"),
     "tokens_file": ("FILE", "tokens that may ask; needed to listen beyond this machine"),
