@@ -26,12 +26,13 @@ class HonestGate(Gate):
 
     Parameters
     ----------
-    ledger : Ledger
+    ledger : Ledger or None
+        None: nothing is watched, and nothing drops.
     **given
         As for `Gate`.
     """
 
-    def __init__(self, *, ledger: Ledger, **given: Any) -> None:
+    def __init__(self, *, ledger: Ledger | None, **given: Any) -> None:
         super().__init__(**given)
         self.ledger = ledger
 
@@ -53,5 +54,7 @@ class HonestGate(Gate):
     def _broken(self, case: _Case) -> Entry | None:
         """Return the entry of a service under a policy whose promise is broken, None if it is kept or unknown."""
         ask = case.call.ask
-        found = self.ledger.entry(ask.namespace, ask.name, case.policy.digest) if ask.name else None
+        if self.ledger is None or not ask.name:
+            return None
+        found = self.ledger.entry(ask.namespace, ask.name, case.policy.digest)
         return found if found is not None and found.dropped else None
