@@ -32,6 +32,7 @@ COMMANDS = {
     "serve": "answer Argo Rollouts, Flagger and people over HTTP",
     "judge": "judge numbers from a file, offline",
     "policy": "check policies, print their schema",
+    "calibrate": "see on a past period whether a policy keeps its promises",
     "demo": "watch a good and a bad release, live, without anything installed",
     "token": "make a token for the tokens file",
 }
