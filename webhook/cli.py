@@ -33,6 +33,7 @@ COMMANDS = {
     "judge": "judge numbers from a file, offline",
     "policy": "check policies, print their schema",
     "calibrate": "see on a past period whether a policy keeps its promises",
+    "replay": "judge a past window of a source, look by look",
     "demo": "watch a good and a bad release, live, without anything installed",
     "token": "make a token for the tokens file",
 }
