@@ -101,9 +101,7 @@ def create_app(
     app.register_blueprint(placebo_views.blueprint(service, ledger))
     app.register_blueprint(_operations(service, registry, reading, PlaceboMetrics(ledger.entries)))
     if settings.placebo_every_s:
-        app.extensions["placebos"] = Placebos(
-            gate=gate, ledger=ledger, every=settings.placebo_every_s, clock=clock
-        )
+        app.extensions["placebos"] = Placebos(gate=gate, ledger=ledger, every=settings.placebo_every_s, clock=clock)
         app.extensions["placebos"].start()
     _handlers(app, service)
     app.wsgi_app = PathToken(Requests(app.wsgi_app, telemetry))  # type: ignore[method-assign]

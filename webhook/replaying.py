@@ -6,6 +6,7 @@ What was closed by a moment is judged as of that moment: nothing that came later
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from webhook.releases import Attempt
 from webhook.schema.report import finite, instant
 from webhook.schema.request import Ask
 from webhook.stores.memory import MemoryStore
+
+COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +167,8 @@ def history(replay: Replay, *, every: bool = False) -> str:
         if every or moment.changes != before or number == len(replay.moments) - 1:
             weight = words.share(moment.report.weight) if moment.report.weight is not None else "–"
             after = words.duration(moment.at - replay.record.grid.start)
-            rows.append(
-                f"  {instant(moment.at)}  +{after:<9} {weight:>6}  {moment.report.verdict.upper():<8} "
-                f"{words.cut(moment.report.reason, 110)}"
-            )
+            verdict = moment.report.verdict.upper()
+            told = f"  {instant(moment.at)[11:19]}  +{after:<7} {weight:>6}  {verdict:<8} {moment.report.reason}"
+            rows += textwrap.wrap(told, COLUMNS, subsequent_indent=" " * 37, break_on_hyphens=False)
         before = moment.changes
     return "\n".join([*rows, ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ from analysis import words
 from analysis.honesty import Account, share_bounds
 from analysis.policy import Policy
 from analysis.types import Json
-from webhook.placebo.trial import Conduct, Outcome, Placebo, Service, Window, counted
+from webhook.placebo.trial import Conduct, Outcome, Placebo, Service, Window
 from webhook.schema.report import finite, instant
 
+COLUMNS: Final = 100
 SHOWN: Final = 10
 """Placebos that were aborted or frozen are listed up to this many."""
 
@@ -25,7 +27,7 @@ class Row:
     One promise and what happened.
 
     ``happened`` of ``of`` placebos; ``low`` and ``high`` are binomial bounds of the share, each wrong once in 1,000;
-    ``promised`` is the largest share, None where nothing is promised.
+    ``promised`` is the largest share, None where nothing is promised, and ``account`` the evidence against it.
     """
 
     name: str
@@ -34,13 +36,18 @@ class Row:
     of: int
     low: float
     high: float
+    account: Account | None
 
     @property
     def verdict(self) -> str:
-        """Return ``broken``, ``kept`` where even the upper bound keeps it, ``not contradicted``, or an empty string."""
-        if self.promised is None:
+        """
+        Return what became of the promise: ``broken``, ``kept``, ``not contradicted``, or an empty string without one.
+
+        Broken is what the account or the lower bound says, each wrong once in 1,000; kept what the upper bound says.
+        """
+        if self.promised is None or self.account is None:
             return ""
-        if self.low > self.promised:
+        if self.account.broken or self.low > self.promised:
             return "broken"
         return "kept" if self.high <= self.promised else "not contradicted"
 
@@ -73,16 +80,6 @@ class Summary:
         """Return whether a promise is broken."""
         return any(row.verdict == "broken" for row in self.rows)
 
-    @property
-    def account(self) -> Account:
-        """Return the account that a service which looked on all along held at the end, or when the promise broke."""
-        account = Account(alpha=self.policy.alpha.abort)
-        for batch in _batches(self.placebos):
-            account = account.counted(counted(batch)[Outcome.ABORTED], len(batch))
-            if account.broken:
-                break
-        return account
-
 
 def _batches(placebos: tuple[Placebo, ...]) -> Iterator[list[Placebo]]:
     starts = dict.fromkeys(one.window.start for one in placebos)
@@ -103,7 +100,20 @@ def _rows(policy: Policy, placebos: tuple[Placebo, ...]) -> Iterator[Row]:
         shares = [sum(one.outcome in outcomes for one in batch) / len(batch) for batch in batches]
         low, high = share_bounds(sum(shares), len(shares))
         happened = sum(one.outcome in outcomes for one in placebos)
-        yield Row(name=name, promised=promised, happened=happened, of=len(placebos), low=low, high=high)
+        account = None if promised is None else _account(promised, batches, outcomes)
+        yield Row(
+            name=name, promised=promised, happened=happened, of=len(placebos), low=low, high=high, account=account
+        )
+
+
+def _account(promised: float, batches: list[list[Placebo]], outcomes: set[Outcome]) -> Account:
+    """Return the account that a service which looked on all along held at the end, or when the promise broke."""
+    account = Account(alpha=promised)
+    for batch in batches:
+        account = account.counted(sum(one.outcome in outcomes for one in batch), len(batch))
+        if account.broken:
+            break
+    return account
 
 
 def document(found: Summary) -> dict[str, Json]:
@@ -123,10 +133,10 @@ def document(found: Summary) -> dict[str, Json]:
                     {
                         "name": row.name, "promised": row.promised, "happened": row.happened, "of": row.of,
                         "low": row.low, "high": row.high, "verdict": row.verdict or None,
+                        "log_e": row.account.log_e if row.account else None,
                     }
                     for row in found.rows
                 ],
-                "log_e": found.account.log_e,
                 "broken": found.broken,
                 "placebos": [
                     {
@@ -163,28 +173,32 @@ def render(found: Summary) -> str:
 
 
 def _table(found: Summary) -> Iterator[str]:
-    yield f"  {'':<10}{'promised':<16}{'happened':<22}{'credible':<20}"
+    yield f"  {'':<10}{'promised':<16}{'happened':<22}{'bounds':<20}"
     for row in found.rows:
         promised = f"{words.percent(row.promised)} at most" if row.promised is not None else "–"
-        share = words.percent(row.happened / row.of)
+        share = _percent(row.happened / row.of)
         happened = f"{row.happened} of {row.of} ({share})"
-        credible = f"{words.percent(row.low)} to {words.percent(row.high)}"
+        credible = f"{_percent(row.low)} to {_percent(row.high)}"
         yield f"  {row.name:<10}{promised:<16}{happened:<22}{credible:<20}{row.verdict}"
     times = [one.after for one in found.placebos if one.outcome is Outcome.PROMOTED and one.after is not None]
     if times:
         yield f"  promoted after {words.duration(median(times))} (median)"
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
 def _evidence(found: Summary) -> Iterator[str]:
-    account = found.account
-    if account.broken:
-        yield "the promised aborts, looked at all along: broken, the odds against the promise passed 1,000 : 1"
-    else:
-        yield f"the promised aborts, looked at all along: odds against the promise {words.odds(account.log_e)}"
+    for row in found.rows:
+        if row.account is not None:
+            odds = f"odds against the promise {words.odds(row.account.log_e)}"
+            yield f"{row.name}, looked at all along: {odds}, it breaks at 1,000 : 1"
     for one in [one for one in found.placebos if one.outcome in (Outcome.ABORTED, Outcome.FROZEN)][:SHOWN]:
-        yield f"  {one.outcome.value} {instant(one.window.start)} {', '.join(one.canary)}: {one.reason}"
+        told = f"  {one.outcome.value} {instant(one.window.start)} {', '.join(one.canary)}: {one.reason}"
+        yield from textwrap.wrap(told, COLUMNS, subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _listed(label: str, texts: list[str] | tuple[str, ...]) -> Iterator[str]:
     for text in texts:
-        yield f"{label}: {text}"
+        yield from textwrap.wrap(f"{label}: {text}", COLUMNS, subsequent_indent="  ")
