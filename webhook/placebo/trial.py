@@ -134,7 +134,7 @@ def judged_part(policy: Policy) -> tuple[Policy, tuple[str, ...]]:
     chosen = []
     left_out = []
     for question in policy.questions:
-        if question.name in kept or (isinstance(question, Limits) and _named(question.group) <= kept):
+        if question.name in kept or (isinstance(question, Limits) and named(question.group) <= kept):
             chosen.append(question)
         elif not question.muted:
             left_out.append(f"{question.name}: its replicas are not visible, or are not those of the others")
@@ -143,10 +143,11 @@ def judged_part(policy: Policy) -> tuple[Policy, tuple[str, ...]]:
     return replace(policy, questions=tuple(chosen)), tuple(left_out)
 
 
-def _named(group: Group) -> set[str]:
+def named(group: Group) -> set[str]:
+    """Return the questions that the limits of a group read."""
     names: set[str] = set()
     for member in group.members:
-        names |= _named(member) if isinstance(member, Group) else {member.question}
+        names |= named(member) if isinstance(member, Group) else {member.question}
     return names
 
 

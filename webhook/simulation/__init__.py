@@ -1,0 +1,1 @@
+"""Releases that are played before they happen: an invented service, a policy, and what that policy would do."""
