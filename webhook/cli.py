@@ -32,6 +32,7 @@ COMMANDS = {
     "serve": "answer Argo Rollouts, Flagger and people over HTTP",
     "judge": "judge numbers from a file, offline",
     "policy": "check policies, print their schema",
+    "simulate": "see what a policy would do, before there is a release",
     "calibrate": "see on a past period whether a policy keeps its promises",
     "replay": "judge a past window of a source, look by look",
     "demo": "watch a good and a bad release, live, without anything installed",
