@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,9 @@ from tests.fenced import (
     words,
     written,
 )
+from tests.prometheus_server import running as prometheus_server
 from tests.shipped import BEGIN, ROOT, Asked, canary_of, rollout_of, template, traffic
+from tests.webhook import past_period
 from webhook import logs
 from webhook.active import ActiveReleases
 from webhook.app import create_app
@@ -54,6 +57,8 @@ LANGUAGES = {"console", "yaml", "json", "python", "text", ""}
 """``text`` shows a shape in words; everything else is run or read."""
 EXECUTED = {"curl", "weighbridge", "echo"}
 NOW = BEGIN + 900
+PROMETHEUS = "http://127.0.0.1:9090"
+"""Where the documentation says that Prometheus listens."""
 TIMES_WORSE = re.compile(r"<!-- canary: ([\d.]+) times the errors -->")
 """Stands in a page whose examples are about a bad release; otherwise the canary is like the baseline."""
 FIGURES = re.compile(r"\b(reached|measured)\b", re.IGNORECASE)
@@ -80,8 +85,9 @@ def test_examples_do_what_is_shown(path, tmp_path):
     found = blocks(path)
     written(found, tmp_path)
     clock = Clock(now=NOW)
-    with listening(service(tmp_path, clock, path.read_text())) as served:
+    with listening(service(tmp_path, clock, path.read_text())) as served, past(path.read_text()) as prometheus:
         for block in found:
+            block = dataclasses.replace(block, text=block.text.replace(PROMETHEUS, prometheus))
             assert block.language in LANGUAGES, f"{block.place}: {block.language!r} is not checked"
             check = {"console": run_console, "yaml": read_yaml, "json": ask_json, "python": run_python}.get(
                 block.language
@@ -90,6 +96,16 @@ def test_examples_do_what_is_shown(path, tmp_path):
                 run_console(block, tmp_path, served, clock)
             elif check is not None:
                 check(block, tmp_path, served)
+
+
+@contextmanager
+def past(page: str):
+    """Run a Prometheus with hours of a past that stands still, for the pages that speak of one; yields its address."""
+    if "<!-- prometheus: hours of the past -->" not in page:
+        yield PROMETHEUS
+        return
+    with prometheus_server(openmetrics=past_period.openmetrics()) as server:
+        yield server.url
 
 
 def run_console(block: Block, folder: Path, served: str, clock: Clock) -> None:
