@@ -1,15 +1,16 @@
 """
-Many releases at once: the batch form of the evidence finds when something may be decided, the judge decides it.
+Many releases at once, by the batch form of the evidence: for policies that only count bad requests.
 
-For policies that only count bad requests. Each release meets the same events, and the same verdicts a look late, as if
-it were played alone (`webhook.simulation.played`); a test shows that both end alike.
+Each release meets the same events, and the same verdicts a look late, as if it were played alone
+(`webhook.simulation.played`); a test shows that both end alike. An abort is decided by the rule that the judge uses;
+what else a promotion needs than its evidence is in `webhook.simulation.run.held_back`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,14 +19,13 @@ from analysis.compare.arms import Arms, History, Prepared, final_demand, no_wors
 from analysis.compare.counts import demanded
 from analysis.demand import step_slack
 from analysis.evidence import Null
-from analysis.judge import judge
 from analysis.merging import merged, shares
-from analysis.noise import FEWEST_LOOKS, Noise, learn
+from analysis.noise import FEWEST_LOOKS
 from analysis.policy import OMEGA, Policy, Proportion
-from analysis.record import Grid, QuestionRecord, Record, SideSeries
-from analysis.types import BoolArray, Direction, FloatArray, Json, May, Stage, Verdict
-from webhook.simulation.played import Ended, harm_of, play
-from webhook.simulation.world import BEFORE, START, Release, World
+from analysis.types import BoolArray, Direction, FloatArray, May, NoData
+from webhook.simulation.played import Ended, play
+from webhook.simulation.run import Run, aborted, begun, cut, draw, end_of, held_back
+from webhook.simulation.world import START, Release, World
 
 FIRST_LOOKS: Final = 8
 """Looks that are drawn at first for a step; then as many again as there are, until all is decided."""
@@ -37,29 +37,12 @@ Integers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
 def batchable(policy: Policy) -> bool:
     """Return whether the batch form knows every rule of a policy."""
-    plain = all(isinstance(q, Proportion) and q.direction is Direction.INCREASE for q in policy.questions)
-    return plain and policy.deadline.then == "hold" and policy.min_requests == 0
-
-
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    """One release on its way: what it counted, look by look, and how often it was promoted."""
-
-    release: Release
-    noise: dict[str, Noise]
-    past: dict[str, tuple[FloatArray, FloatArray]]
-    canary: list[FloatArray] = field(default_factory=list)
-    stable: list[FloatArray] = field(default_factory=list)
-    bad: dict[str, tuple[list[FloatArray], list[FloatArray]]] = field(default_factory=dict)
-    told: list[Json] = field(default_factory=list)
-    begun: int = 0
-    frozen: bool = False
-    ended: Ended | None = None
-
-    @property
-    def looks(self) -> int:
-        """Return how many looks were drawn."""
-        return len(self.stable)
+    plain = all(
+        isinstance(q, Proportion) and q.direction is Direction.INCREASE and q.no_data is NoData.HOLD
+        for q in policy.questions
+    )
+    decides = any(q.needed and q.may is not May.REPORT for q in policy.questions)
+    return plain and decides and policy.deadline.then == "hold" and policy.min_requests == 0
 
 
 def play_all(releases: Sequence[Release], tick: Callable[[], None] = lambda: None) -> list[Ended]:
@@ -73,7 +56,7 @@ def play_all(releases: Sequence[Release], tick: Callable[[], None] = lambda: Non
     tick : callable
         Called once for every release that has ended.
     """
-    runs = [_begun(release) for release in releases]
+    runs = [begun(release) for release in releases]
     for run in runs:
         if any(noise.looks < FEWEST_LOOKS for noise in run.noise.values()):
             run.ended = play(run.release)  # too little history for a demand: learned in the run, one by one
@@ -83,20 +66,7 @@ def play_all(releases: Sequence[Release], tick: Callable[[], None] = lambda: Non
     return [run.ended for run in runs if run.ended is not None]
 
 
-def _begun(release: Release) -> _Run:
-    world = release.world
-    stable, _ = release.requests(BEFORE, world.earlier + 1)
-    past = {}
-    noise = {}
-    for question in release.policy.questions:
-        bad = release.bad(question, BEFORE, "baseline", stable)
-        past[question.name] = bad[: world.earlier].T, stable[: world.earlier].T
-        noise[question.name] = learn(*past[question.name], np.full(world.earlier, world.look), True)
-    names = [question.name for question in release.policy.questions]
-    return _Run(release=release, noise=noise, past=past, bad={name: ([], []) for name in names})
-
-
-def _take_step(step: int, running: list[_Run], tick: Callable[[], None]) -> None:
+def _take_step(step: int, running: list[Run], tick: Callable[[], None]) -> None:
     """Play one weight step of every release that reaches it, until each was promoted or has ended."""
     for run in running:
         run.begun = run.looks
@@ -104,7 +74,7 @@ def _take_step(step: int, running: list[_Run], tick: Callable[[], None]) -> None
     while open_ones:
         more = looks or FIRST_LOOKS
         for run in open_ones:
-            _draw(run, step, min(more, run.release.world.looks - run.looks))
+            draw(run, step, min(more, run.release.world.looks - run.looks))
         found = _weigh(step, open_ones)
         still = []
         for row, run in enumerate(open_ones):
@@ -115,55 +85,51 @@ def _take_step(step: int, running: list[_Run], tick: Callable[[], None]) -> None
         looks, open_ones = looks + more, still
 
 
-def _draw(run: _Run, step: int, looks: int) -> None:
-    world = run.release.world
-    stable, canary = run.release.requests(step, looks)
-    canary[:, world.canaries(step) :] = math.nan
-    run.stable += list(stable)
-    run.canary += list(canary)
-    for question in run.release.policy.questions:
-        for place, (side, total) in enumerate((("canary", canary), ("baseline", stable))):
-            bad = run.release.bad(question, step, side, np.nan_to_num(total))
-            run.bad[question.name][place].extend(np.where(np.isnan(total), math.nan, bad))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Curves:
-    """By release and look, right-aligned: where an abort, a freeze or a promotion may be; ``width`` looks."""
+    """
+    By release and look, right-aligned over ``width`` looks.
+
+    ``harmful``: an abort may be due; ``frozen``: a freeze stands; ``proved``: every needed question gave the evidence
+    for the next weight; ``settled``: also that for all traffic; ``changed``: last look at which the split was seen to
+    change.
+    """
 
     harmful: BoolArray
     frozen: BoolArray
-    promising: BoolArray
+    proved: BoolArray
+    settled: BoolArray
+    changed: Integers
     width: int
 
 
-def _weigh(step: int, runs: list[_Run]) -> _Curves:
+def _weigh(step: int, runs: list[Run]) -> _Curves:
     policy, world = runs[0].release.policy, runs[0].release.world
     width = max(run.looks for run in runs)
     asked = [q for q in policy.questions if not q.muted]
     omega = shares([OMEGA[q.weight] if q.may is not May.REPORT else 0.0 for q in asked])
     lethal = np.array([w if q.may is May.ABORT else 0.0 for q, w in zip(asked, omega, strict=True)])
     shape = len(runs), width
-    harmful, frozen, promising = np.zeros(shape, bool), np.zeros(shape, bool), np.ones(shape, bool)
+    harmful, frozen = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    proved, settled = np.ones(shape, dtype=bool), np.ones(shape, dtype=bool)
+    changed: Integers = np.zeros(shape, dtype=np.int64)
     aborts = np.zeros((len(asked), *shape))
     for place, question in enumerate(asked):
         assert isinstance(question, Proportion)
         found = _evidence(question, policy, world, step, runs, width)
-        aborts[place] = found.abort
+        aborts[place], changed = found.abort, found.changed
         with np.errstate(divide="ignore"):
-            worse = found.warn + np.log(omega[place]) + math.log(policy.alpha.freeze)
-            proved = found.warn + np.log(lethal[place]) + math.log(policy.alpha.abort)
-        settled = found.promote + math.log(policy.alpha.promote)
-        frozen |= (worse >= 0) & (settled < 0)
-        stuck = (proved >= -NEAR) & (settled < NEAR)
-        harmful |= _standing(stuck, found.used, int(policy.freeze_limit / world.look - NEAR))
+            worse = found.warn + np.log(omega[place]) >= -math.log(policy.alpha.freeze)
+            beyond = found.warn + np.log(lethal[place]) >= -math.log(policy.alpha.abort) - NEAR
+        within = found.promote >= -math.log(policy.alpha.promote)
+        frozen |= worse & ~within
+        harmful |= _standing(beyond & ~within, found.used, int(policy.freeze_limit / world.look - NEAR))
         if question.needed and question.may is not May.REPORT:
-            promising &= (found.taken >= -math.log(policy.alpha.step) - NEAR) & ~((worse >= NEAR) & (settled < -NEAR))
-            if world.next_weight(step) >= 1:
-                promising &= settled >= -NEAR
+            proved &= (found.taken >= -math.log(policy.alpha.step)) & ~(worse & ~within)
+            settled &= within
     for row in range(len(runs)):
         harmful[row] |= merged(aborts[:, row], lethal) >= -math.log(policy.alpha.abort) - NEAR
-    return _Curves(harmful=harmful, frozen=frozen, promising=promising, width=width)
+    return _Curves(harmful=harmful, frozen=frozen, proved=proved, settled=settled, changed=changed, width=width)
 
 
 def _standing(stuck: BoolArray, used: BoolArray, looks: int) -> BoolArray:
@@ -179,19 +145,20 @@ def _standing(stuck: BoolArray, used: BoolArray, looks: int) -> BoolArray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Evidence:
-    """Log E_warn, A*, P and P_step of one question, and which looks were used; each (N, K)."""
+    """Log E_warn, A*, P and P_step of one question, looks that were used, and where the step began; each (N, K)."""
 
     warn: FloatArray
     abort: FloatArray
     promote: FloatArray
     taken: FloatArray
     used: BoolArray
+    changed: Integers
 
 
-def _evidence(question: Proportion, policy: Policy, world: World, step: int, runs: list[_Run], width: int) -> _Evidence:
+def _evidence(question: Proportion, policy: Policy, world: World, step: int, runs: list[Run], width: int) -> _Evidence:
     shape = len(runs), width
     result = {name: np.zeros(shape) for name in ("warn", "abort", "promote", "taken")}
-    used = np.zeros(shape, dtype=bool)
+    used, changed = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=np.int64)
     learned = np.array([run.noise[question.name].source == "history" for run in runs])
     for known in (True, False):
         rows = np.flatnonzero(learned == known)
@@ -207,17 +174,17 @@ def _evidence(question: Proportion, policy: Policy, world: World, step: int, run
         budget = step_slack(policy.harm_budget, traffic.requests_per_second, traffic.bad_share, coming)
         taken = _step_evidence(prepared, Null(ratio=ratio, slack=budget), traffic.bad_share, chosen, width)
         used[rows] = prepared.looks.used
+        changed[rows] = np.maximum(_changes(prepared), np.minimum(prepared.first, width - 1)[:, None])
         result["warn"][rows], result["promote"][rows], result["taken"][rows] = warn, promote, taken
         result["abort"][rows] = demanded(warn, tolerated, policy.alpha)
-    return _Evidence(**result, used=used)
+    return _Evidence(**result, used=used, changed=changed)
 
 
-def _step_evidence(prepared: Prepared, null: Null, share: FloatArray, runs: list[_Run], width: int) -> FloatArray:
+def _step_evidence(prepared: Prepared, null: Null, share: FloatArray, runs: list[Run], width: int) -> FloatArray:
     """Return log P_step at the looks of this step: it begins anew wherever the traffic is seen to have changed."""
     first_new = np.array([width - run.looks + run.begun for run in runs])
     columns = np.arange(width)
-    marks = np.where(prepared.steps, columns, -1)
-    starts = np.maximum(np.maximum.accumulate(marks, axis=1), 0)
+    starts = _changes(prepared)
     taken = np.zeros((len(runs), width))
     from_here = np.maximum(first_new - 1, 0)
     begins = {int(start) for row, first in enumerate(from_here) for start in np.unique(starts[row, first:])}
@@ -232,12 +199,18 @@ def _step_evidence(prepared: Prepared, null: Null, share: FloatArray, runs: list
     return taken
 
 
+def _changes(prepared: Prepared) -> Integers:
+    """Return by look the newest one at which the traffic split was seen to change, 0 before any; (N, K)."""
+    marks = np.where(prepared.steps, np.arange(prepared.steps.shape[1]), 0)
+    return np.asarray(np.maximum.accumulate(marks, axis=1))
+
+
 def _rows(prepared: Prepared, rows: Integers) -> Prepared:
     """Return what a promote process needs of some releases."""
     return replace(prepared, looks=prepared.looks.chosen(rows), first=prepared.first[rows])
 
 
-def _arms(question: Proportion, runs: list[_Run], width: int, learned: bool) -> Arms:
+def _arms(question: Proportion, runs: list[Run], width: int, learned: bool) -> Arms:
     """Return the counts of some releases, right-aligned: before its first look a release has no traffic."""
     noises = [run.noise[question.name] for run in runs]
     history = History(
@@ -265,7 +238,7 @@ def _aligned(columns: list[list[FloatArray]], width: int) -> FloatArray:
     return array
 
 
-def _decided(run: _Run, step: int, found: _Curves, row: int, since: int) -> bool:
+def _decided(run: Run, step: int, found: _Curves, row: int, since: int) -> bool:
     """Go on look by look from the ``since``-th of this step, and return whether it or the release is over."""
     world = run.release.world
     shift = found.width - run.looks
@@ -278,69 +251,16 @@ def _decided(run: _Run, step: int, found: _Curves, row: int, since: int) -> bool
             told = {"kind": "step", "time": START + look * world.look, "after": START + run.begun * world.look}
             run.told.append(told)
         run.frozen = run.frozen or bool(found.frozen[row, column])
-        lasted = (look - 1 - run.begun) * world.look
-        old_enough = lasted >= run.release.policy.min_step and look - 1 - run.begun >= 1
-        if not (found.harmful[row, column] or (found.promising[row, column] and old_enough)):
-            continue
-        verdict = _judged(run, step, look)
-        if verdict is Verdict.ABORT:
+        if found.harmful[row, column] and aborted(run, look):
             run.frozen = True
-            return _end(run, "aborted", look, world.weights[step])
-        if verdict is Verdict.PROMOTE:
-            if world.next_weight(step) >= 1:
-                return _end(run, "promoted", look, 1.0)
-            _cut(run, look)
-            return True
-    return _end(run, "held", world.looks, world.weights[step]) if run.looks >= world.looks else False
-
-
-def _cut(run: _Run, looks: int) -> None:
-    """Forget what was drawn of a weight beyond its last look."""
-    del run.stable[looks:], run.canary[looks:]
-    for sides in run.bad.values():
-        for side in sides:
-            del side[looks:]
-
-
-def _end(run: _Run, outcome: str, look: int, weight: float) -> bool:
-    requests = float(np.nansum(np.array(run.canary[:look])))
-    seconds = look * run.release.world.look
-    harmed = harm_of(run.release, requests)
-    run.ended = Ended(outcome=outcome, seconds=seconds, weight=weight, frozen=run.frozen, harmed=harmed)
-    return True
-
-
-def _judged(run: _Run, step: int, look: int) -> Verdict:
-    """Return the verdict that is given when a look ends: on all looks before it."""
-    world, policy = run.release.world, run.release.policy
-    closed = look - 1
-    questions = {}
-    names = world.names
-    for question in policy.questions:
-        noise = run.noise[question.name]
-        short = noise.counted < FEWEST_LOOKS
-        canary, stable = (np.array(side[:closed]).T for side in run.bad[question.name])
-        questions[question.name] = QuestionRecord(
-            baseline=_side(names["baseline"], stable, np.array(run.stable[:closed]).T),
-            canary=_side(names["canary"], canary, np.array(run.canary[:closed]).T),
-            left_out=(None,) * closed,
-            noise=noise,
-            history=_side(names["baseline"], *run.past[question.name]) if short else None,
-        )
-    record = Record(
-        grid=Grid(start=START, length=world.look),
-        ends=START + world.look * np.arange(1, closed + 1, dtype=np.float64),
-        questions=questions,
-        weights=np.full(closed, math.nan),
-        events=tuple(run.told),
-    )
-    following = world.next_weight(step)
-    stage = Stage.FINAL if following >= 1 else Stage.STEP
-    return judge(policy, record, float(record.ends[-1]), stage=stage, next_weight=following).verdict
-
-
-def _side(names: tuple[str, ...], bad: FloatArray, total: FloatArray) -> SideSeries:
-    """Return one side; replicas that never served are not in a record."""
-    there = [row for row in range(len(names)) if not np.isnan(total[row]).all()]
-    fields = {"bad": bad[there], "total": total[there]}
-    return SideSeries(replicas=tuple(names[row] for row in there), fields=fields)
+            return end_of(run, "aborted", look, world.weights[step])
+        last = world.next_weight(step) >= 1
+        if not found.proved[row, column] or (last and not found.settled[row, column]):
+            continue
+        if held_back(run, look, int(found.changed[row, column]) - shift, final=bool(found.settled[row, column])):
+            continue
+        if last:
+            return end_of(run, "promoted", look, 1.0)
+        cut(run, look)
+        return True
+    return end_of(run, "held", world.looks, world.weights[step]) if run.looks >= world.looks else False

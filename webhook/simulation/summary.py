@@ -126,16 +126,22 @@ def _within(row: Row, seconds: float) -> float:
 def render(found: Forecast) -> str:
     """Return all of it as text."""
     world = found.world
-    steps = " → ".join([*(words.share(weight) for weight in world.weights), "all"])
+    steps = ", ".join(f"{100 * weight:g}" for weight in world.weights)
     told = (
         f"{found.policy.label} at {words.number(world.rps)} requests a second, {words.percent(world.share)} of them "
-        f"bad, {world.pods} pods, over {steps}; {len(found.rows[0].ended)} releases of each kind, at most "
+        f"bad, {world.pods} pods, over {steps} % and all; {len(found.rows[0].ended)} releases of each kind, at most "
         f"{words.duration(world.duration)}; harm done to {found.hit}"
     )
-    rows = [*textwrap.wrap(told, COLUMNS), "", *_table(found), ""]
+    rows = [*_wrapped(told), "", *_table(found), ""]
     for line in (*_healthy(found), *_harmful(found), *(f"left out: {text}" for text in found.left_out)):
-        rows += textwrap.wrap(line, COLUMNS, subsequent_indent="  ")
+        rows += _wrapped(line)
     return "\n".join(rows)
+
+
+def _wrapped(text: str) -> list[str]:
+    """Return a text on lines of at most 100 columns, numbers beside their per cent."""
+    rows = textwrap.wrap(text.replace(" %", "\N{NO-BREAK SPACE}%"), COLUMNS, subsequent_indent="  ")
+    return [row.replace("\N{NO-BREAK SPACE}", " ") for row in rows]
 
 
 def _table(found: Forecast) -> Iterator[str]:
