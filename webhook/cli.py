@@ -35,7 +35,7 @@ COMMANDS = {
     "simulate": "see what a policy would do, before there is a release",
     "calibrate": "see on a past period whether a policy keeps its promises",
     "replay": "judge a past window of a source, look by look",
-    "demo": "watch a good and a bad release, live, without anything installed",
+    "demo": "watch a good and a bad release, live, with nothing installed",
     "token": "make a token for the tokens file",
 }
 """Each has a module of its name in ``webhook.commands`` with ``configure(parser)`` and ``run(options, environ)``."""
