@@ -20,11 +20,11 @@ MOST_WINDOWS = 2000
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.description = (
-        "Let stable replicas play the canary over a stretch of the past, judge them as a release would have been, and "
-        "print how many were aborted, frozen and held next to what the policy promises."
+    parser.epilog = (
+        "Stable replicas play the canary and are judged as a release would have been: how many were aborted, frozen "
+        "and held stands next to what the policy promises. "
+        "Ends with 0 if the promise is not contradicted, 1 if it is broken, 64 and above for errors."
     )
-    parser.epilog = "Ends with 0 if the promise is not contradicted, 1 if it is broken, 64 and above for errors."
     past.configure(parser, canary=False)
     trial = parser.add_argument_group("placebos")
     trial.add_argument("--length", default="1h", metavar="TIME", help="length of one release (default 1h)")

@@ -22,11 +22,10 @@ MOST_VERDICTS = 5000
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.description = (
-        "Read a past window from a source and judge it look by look, as it would have been judged then: what was "
-        "decided when, and the report of the last verdict."
+    parser.epilog = (
+        "What would have been decided when, and the report of the last verdict. "
+        "Ends with 0 for promote, 1 for hold, 2 for abort, 64 and above for errors."
     )
-    parser.epilog = "Ends with 0 for promote, 1 for hold, 2 for abort, 64 and above for errors."
     past.configure(parser, canary=True)
     asked = parser.add_argument_group("asking")
     asked.add_argument("--every", metavar="TIME", help="time between two verdicts (default: one a look)")

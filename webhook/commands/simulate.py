@@ -26,8 +26,8 @@ MANY, FEW = 200, 20
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.description = (
-        "Play many releases of an invented service through a policy: how many healthy ones it lets through without a "
+    parser.epilog = (
+        "Plays many releases of an invented service through a policy: how many healthy ones it lets through without a "
         "person, how many it aborts wrongly, what harm it catches, how soon and at what price."
     )
     parser.add_argument("policy", metavar="POLICY", help="policy file, or name of one in --policies or of a preset")
