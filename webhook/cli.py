@@ -41,6 +41,14 @@ COMMANDS = {
 """Each has a module of its name in ``webhook.commands`` with ``configure(parser)`` and ``run(options, environ)``."""
 
 
+class Layout(argparse.RawDescriptionHelpFormatter):
+    """Help in which every command stands on the line of its summary; argparse forgets that commands are indented."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, COMMANDS)) + 4
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose mistakes are one line and never exit code 2, which would say abort."""
 
@@ -77,7 +85,7 @@ def _run(words: Sequence[str], environ: Mapping[str, str]) -> int:
         prog="weighbridge",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Layout,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="print the version and end")
