@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.policy import Looks, Policy, Proportion, Select
+from analysis.policy import Gauge, Latency, Looks, Policy, Proportion, Select
 from webhook.sources.memory import MemorySource
 
 T0 = 1_760_000_000.0 // 3600 * 3600
@@ -48,3 +48,36 @@ def stable(
         numbers["total"]["canary"] = {"checkout-b-1": served}
         numbers["bad"]["canary"] = {"checkout-b-1": served * 0}
     return MemorySource(start=begun, step=SCRAPE, numbers={QUESTION: numbers})
+
+
+EVERY_KIND = Policy(
+    name="checkout",
+    digest="d1gest",
+    questions=(
+        *POLICY.questions,
+        Latency(name="latency", histogram="duration{$side}"),
+        Gauge(name="cpu", query="cpu{$side}"),
+    ),
+    select=POLICY.select,
+    looks=POLICY.looks,
+    history=POLICY.history,
+)
+EDGES = (0.05, 0.1, 0.25, 0.5, 1.0)
+QUICK = np.array([0.2, 0.3, 0.3, 0.15, 0.04, 0.01])
+"""Shares of requests by bucket of durations."""
+
+
+def with_other_kinds(source: MemorySource, slow: str = "", seed: int = 2) -> MemorySource:
+    """Return the same service with durations and processor use; of a ``slow`` pod half the requests take long."""
+    rng = np.random.default_rng(seed)
+    durations, cpu = {}, {}
+    for name, total in source.numbers[QUESTION]["total"]["baseline"].items():
+        shares = QUICK[::-1] if name == slow else QUICK
+        durations[name] = rng.multinomial(np.asarray(total).astype(int), shares).astype(float)
+        cpu[name] = 0.4 * np.exp(0.05 * rng.normal(size=len(np.asarray(total))))
+    numbers = {
+        **source.numbers,
+        "latency": {"counts": {"baseline": durations}},
+        "cpu": {"values": {"baseline": cpu}},
+    }
+    return MemorySource(start=source.start, step=source.step, numbers=numbers, edges={"latency": EDGES})

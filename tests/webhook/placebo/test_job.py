@@ -175,8 +175,8 @@ def test_a_store_that_is_down_is_told():
 def test_a_bad_replica_drops_the_service_and_its_repair_lifts_it(caplog):
     """Every replica in turn: the bad one breaks the promise within hours, which is logged and measured."""
     caplog.set_level("WARNING", logger="weighbridge")
-    world = World(stable(hours=9, worse={"checkout-a-2": 6.0}), attempt(), splits=6)
-    for hour in range(-5, 1):
+    world = World(stable(hours=6, worse={"checkout-a-2": 6.0}), attempt(), splits=6)
+    for hour in range(-2, 1):
         entry = world.job.once(NOW + hour * HOUR)
     assert entry.dropped
     assert any("placebos were aborted" in getattr(line, EXTRA)["reason"] for line in caplog.records)

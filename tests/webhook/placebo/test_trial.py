@@ -9,7 +9,7 @@ import pytest
 
 from analysis.policy import Group, Limit, Limits, Proportion, Select
 from analysis.types import Side, Stage
-from tests.webhook.placebo.scene import POLICY, QUESTION, SCRAPE, T0, stable
+from tests.webhook.placebo.scene import EVERY_KIND, POLICY, QUESTION, SCRAPE, T0, stable, with_other_kinds
 from webhook.errors import SourceDown
 from webhook.placebo.split import SplitSource
 from webhook.placebo.trial import (
@@ -57,6 +57,16 @@ def test_a_pod_that_is_somewhat_worse_freezes():
     found = played(stable(worse={"checkout-a-2": 1.6}, rate=10.0, seed=3), splits=6)
     assert counted(found)[Outcome.ABORTED] == 0
     assert {one.canary for one in found if one.outcome is Outcome.FROZEN} == {("checkout-a-2",)}
+
+
+def test_every_kind_that_is_judged_is_measured():
+    """Durations and levels count as well: alike pods are never aborted, one that is slow is whenever it plays."""
+    part, left_out = judged_part(EVERY_KIND)
+    assert left_out == ()
+    alike = played(with_other_kinds(stable()), policy=part, splits=3)
+    assert counted(alike)[Outcome.ABORTED] == 0
+    slow = played(with_other_kinds(stable(), slow="checkout-a-4"), policy=part, splits=6)
+    assert {one.canary[0] for one in slow if one.outcome is Outcome.ABORTED} == {"checkout-a-4"}
 
 
 def test_too_little_traffic_is_held():
