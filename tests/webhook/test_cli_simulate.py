@@ -75,6 +75,15 @@ def test_a_preset_is_played_through_the_service(run):
     assert document["left_out"] == []
 
 
+def test_selectors_are_those_of_the_invented_service(run, tmp_path):
+    """A policy for pods of a mesh that are told apart by nothing is simulated all the same, and that is said."""
+    path = tmp_path / "mesh.yaml"
+    path.write_text(POLICY + "select: {baseline: 'app=\"$service\"', canary: 'app=\"$route\"', replica: []}\n")
+    document = json.loads(run(*QUICK, "--json", policy=str(path))[1])
+    assert document["left_out"] == ["error-rate: that its replicas are hidden, they are visible here"]
+    assert document["effects"][0]["promoted"] == 1.0
+
+
 def test_longer_steps_take_longer(run):
     """``--step-time`` bounds every step from below."""
     quick, slow = (

@@ -89,6 +89,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _forecast(options: argparse.Namespace, environ: Mapping[str, str]) -> Forecast:
     from webhook.commands.progress import Bar
+    from webhook.queries import replica_labels
     from webhook.simulation.batch import batchable, play_all
     from webhook.simulation.played import play, simulated
     from webhook.simulation.summary import Forecast, Row
@@ -97,6 +98,8 @@ def _forecast(options: argparse.Namespace, environ: Mapping[str, str]) -> Foreca
     asked = _policy(options, environ)
     world = _world(options, asked)
     policy, left_out = playable(asked)
+    hidden = [q.name for q in policy.questions if q.kind != "limits" and not replica_labels(policy, q.name)]
+    left_out += tuple(f"{name}: that its replicas are hidden, they are visible here" for name in hidden)
     policy = simulated(policy, world)
     if options.step_time is not None:
         policy = replace(policy, min_step=past.seconds(options.step_time, "--step-time"))

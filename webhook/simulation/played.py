@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from analysis.policy import Latency, Limits, Looks, Policy, Proportion, Rate
+from analysis.policy import Latency, Limits, Looks, Policy, Proportion, Rate, Select
 from analysis.types import FloatArray, Mode, Stage, State, Verdict
 from webhook.calls import Call
 from webhook.gate import Gate
@@ -55,9 +55,15 @@ class Ended:
 
 
 def simulated(policy: Policy, world: World) -> Policy:
-    """Return the policy as it meets an invented service: its looks, selectors and history are those of the world."""
+    """
+    Return the policy as it meets an invented service: its looks, selectors and history are those of the world.
+
+    Replicas are visible there, whatever the policy's selectors say.
+    """
     return replace(
         policy,
+        questions=tuple(replace(question, select=None, exclude="") for question in policy.questions),
+        select=Select(),
         source="default",
         mode=Mode.ENFORCE,
         controller="argo",

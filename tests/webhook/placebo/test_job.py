@@ -172,7 +172,7 @@ def test_a_store_that_is_down_is_told():
         world.job.once(NOW)
 
 
-def test_a_bad_replica_drops_the_service_and_its_repair_lifts_it(caplog):
+def test_a_bad_replica_drops_the_service(caplog):
     """Every replica in turn: the bad one breaks the promise within hours, which is logged and measured."""
     caplog.set_level("WARNING", logger="weighbridge")
     world = World(stable(hours=6, worse={"checkout-a-2": 6.0}), attempt(), splits=6)
