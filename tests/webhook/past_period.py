@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+
+from tests.prometheus_server import running
 
 SCRAPE = 15
 HOURS = 9
@@ -71,3 +74,17 @@ questions:
     total: 'http_requests_total{$side}'
     weight: critical
 """
+
+
+SHOWN_AT = "http://127.0.0.1:9090"
+"""Where the documentation says that Prometheus listens."""
+
+
+@contextmanager
+def prometheus_of(page: str) -> Iterator[str]:
+    """Run a Prometheus with this past for a page of the documentation that speaks of it; yields its address."""
+    if "<!-- prometheus: hours of the past -->" not in page:
+        yield SHOWN_AT
+        return
+    with running(openmetrics=openmetrics()) as server:
+        yield server.url
