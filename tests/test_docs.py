@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,9 +36,8 @@ from tests.fenced import (
     words,
     written,
 )
-from tests.prometheus_server import running as prometheus_server
 from tests.shipped import BEGIN, ROOT, Asked, canary_of, rollout_of, template, traffic
-from tests.webhook import past_period
+from tests.webhook import past_period as past
 from webhook import logs
 from webhook.active import ActiveReleases
 from webhook.app import create_app
@@ -57,8 +55,6 @@ LANGUAGES = {"console", "yaml", "json", "python", "text", ""}
 """``text`` shows a shape in words; everything else is run or read."""
 EXECUTED = {"curl", "weighbridge", "echo"}
 NOW = BEGIN + 900
-PROMETHEUS = "http://127.0.0.1:9090"
-"""Where the documentation says that Prometheus listens."""
 TIMES_WORSE = re.compile(r"<!-- canary: ([\d.]+) times the errors -->")
 """Stands in a page whose examples are about a bad release; otherwise the canary is like the baseline."""
 FIGURES = re.compile(r"\b(reached|measured)\b", re.IGNORECASE)
@@ -85,9 +81,9 @@ def test_examples_do_what_is_shown(path, tmp_path):
     found = blocks(path)
     written(found, tmp_path)
     clock = Clock(now=NOW)
-    with listening(service(tmp_path, clock, path.read_text())) as served, past(path.read_text()) as prometheus:
+    with listening(service(tmp_path, clock, path.read_text())) as served, past.prometheus_of(path.read_text()) as source:
         for block in found:
-            block = dataclasses.replace(block, text=block.text.replace(PROMETHEUS, prometheus))
+            block = dataclasses.replace(block, text=block.text.replace(past.SHOWN_AT, source))
             assert block.language in LANGUAGES, f"{block.place}: {block.language!r} is not checked"
             check = {"console": run_console, "yaml": read_yaml, "json": ask_json, "python": run_python}.get(
                 block.language
