@@ -81,7 +81,8 @@ def test_examples_do_what_is_shown(path, tmp_path):
     found = blocks(path)
     written(found, tmp_path)
     clock = Clock(now=NOW)
-    with listening(service(tmp_path, clock, path.read_text())) as served, past.prometheus_of(path.read_text()) as source:
+    page = path.read_text()
+    with listening(service(tmp_path, clock, page)) as served, past.prometheus_of(page) as source:
         for block in found:
             block = dataclasses.replace(block, text=block.text.replace(past.SHOWN_AT, source))
             assert block.language in LANGUAGES, f"{block.place}: {block.language!r} is not checked"
@@ -92,16 +93,6 @@ def test_examples_do_what_is_shown(path, tmp_path):
                 run_console(block, tmp_path, served, clock)
             elif check is not None:
                 check(block, tmp_path, served)
-
-
-@contextmanager
-def past(page: str):
-    """Run a Prometheus with hours of a past that stands still, for the pages that speak of one; yields its address."""
-    if "<!-- prometheus: hours of the past -->" not in page:
-        yield PROMETHEUS
-        return
-    with prometheus_server(openmetrics=past_period.openmetrics()) as server:
-        yield server.url
 
 
 def run_console(block: Block, folder: Path, served: str, clock: Clock) -> None:
