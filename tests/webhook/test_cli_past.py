@@ -132,6 +132,21 @@ def test_without_a_source_there_is_no_past(capsys, tmp_path):
     assert "--prometheus: is needed" in capsys.readouterr().err
 
 
+def test_a_policy_may_be_named_or_found(run, prometheus, tmp_path, capsys):
+    """By its name in a folder of policies, or because it matches the release."""
+    (tmp_path / "policies").mkdir()
+    text = past.POLICY + "match: [{namespace: shop, name: fair}]\n"
+    (tmp_path / "policies" / "shop.yaml").write_text(text.replace("name: shop\n", "name: ours\n", 1))
+    words = [
+        "calibrate", "--prometheus", prometheus.url, "--policies", str(tmp_path / "policies"), "--namespace", "shop",
+        "--name", "fair", "--stable-revision", past.STABLE, "--start", str(past.BEGIN + 3600),
+        "--end", str(past.BEGIN + 7200), "--every", "30m",
+    ]  # fmt: skip
+    for named in ([], ["--policy", "ours"]):
+        assert main([*words, *named], {"HOME": str(tmp_path)}) == 0
+        assert capsys.readouterr().out.startswith("ours@")
+
+
 # ------------------------------------------------------------------------------------------------ replay
 
 
@@ -190,6 +205,22 @@ def test_sides_can_be_named_by_hand(run):
     assert code == 0
     assert document["report"]["verdict"] == "promote"
     assert "[49]" in document["report"]["detail"]["queries"][0]["expr"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(("--end", "2999-01-01T00:00:00Z"), "--end: must not lie in the future", id="future"),
+        pytest.param(("--every", "soon"), "--every: must be a positive duration", id="no duration"),
+        pytest.param(("--next-weight", "2"), "--next-weight", id="no share"),
+    ],
+)
+def test_wrong_options_of_a_replay_are_one_line(run, arguments, said):
+    """Place, rule and value."""
+    code, out, err = replayed(run, *arguments)
+    assert code in (64, 65)
+    assert out == ""
+    assert said in err
 
 
 def test_a_window_without_a_canary_is_no_verdict(run):
