@@ -14,7 +14,7 @@ import numpy as np
 from analysis.honesty import Account
 from analysis.policy import Policy
 from webhook import logs
-from webhook.errors import StoreFault, WebhookError
+from webhook.errors import SourceFault, StoreFault, WebhookError
 from webhook.gate import Gate
 from webhook.placebo.ledger import Entry, Ledger
 from webhook.placebo.trial import (
@@ -130,7 +130,7 @@ class Placebos:
 
     def _batch(self, entry: Entry, service: Service, policy: Policy, window: Window, at: float) -> Entry:
         found: list[Placebo] = []
-        note = ""
+        note, until = "", window.end
         try:
             source = self._gate.sources.get(policy.source)
             if source is None:
@@ -140,10 +140,12 @@ class Placebos:
                 found.append(one)
         except StoreFault:
             raise
+        except SourceFault as error:
+            note, until = skipped(error), entry.until  # the window may be tried again
         except WebhookError as error:
             note = skipped(error)
         if not found:
-            return replace(entry, until=window.end, changed=at, note=note)
+            return replace(entry, until=until, changed=at, note=note)
         outcomes = {outcome.value: count for outcome, count in counted(found).items()}
         after = entry.counted(outcomes, at, window.end)
         self._say(entry, after, found)

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from analysis.policy import Latency, Limits, Looks, Policy, Proportion, Rate, Select
+from analysis.policy import Latency, Limits, Looks, Policy, Proportion, Question, Rate, Select
 from analysis.types import FloatArray, Mode, Stage, State, Verdict
 from webhook.calls import Call
 from webhook.gate import Gate
@@ -173,17 +173,17 @@ class _Numbers:
                         nothing = np.full_like(column, math.nan)
                         self._served[question.name][name][side][replica].extend(nothing if gone else column)
 
-    def _drawn(self, question: object, step: int, side: str, total: FloatArray) -> tuple[FloatArray, ...]:
+    def _drawn(self, question: Question, step: int, side: str, total: FloatArray) -> tuple[FloatArray, ...]:
         release = self.release
         if isinstance(question, Proportion | Rate):
             return release.bad(question, step, side, total), total
         if isinstance(question, Latency):
             return (release.buckets(question, step, side, total),)
-        last = self._deviations.setdefault((question.name, side), np.zeros(total.shape[1]))  # type: ignore[attr-defined]
-        return (release.levels(question, step, side, total, last),)  # type: ignore[arg-type]
+        last = self._deviations.setdefault((question.name, side), np.zeros(total.shape[1]))
+        return (release.levels(question, step, side, total, last),)
 
 
-def fields_of(question: object) -> tuple[str, ...]:
+def fields_of(question: Question) -> tuple[str, ...]:
     """Return the fields that a source has of a question: those that are drawn of it."""
     if isinstance(question, Proportion):
         return ("bad", "total")

@@ -151,12 +151,16 @@ def test_stable_is_who_served_then(attempts, expected):
 
 
 def test_a_source_that_is_down_is_a_note():
-    """Nothing is counted, the window is spent, and the next one is tried."""
+    """Nothing is counted, and the same window is tried again when it is that service's turn."""
     source = stable()
     source.fail(SourceDown("connection refused"))
-    entry = World(source, attempt()).job.once(NOW)
+    world = World(source, attempt(), every=600.0)
+    entry = world.job.once(NOW)
     assert entry.note == "metrics source down: connection refused"
     assert not entry.outcomes
+    source.recover()
+    assert world.job.once(NOW + 60) is None
+    assert sum(world.job.once(NOW + 600).outcomes.values()) == 1
 
 
 def test_without_a_source_nothing_can_be_made():
