@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.errors import InvalidInput
-from analysis.replicas import ReplicaLooks, bounds, side_looks
+from analysis.replicas import ReplicaLooks, bounds, first_seen, side_looks
 from analysis.series import SIDE_LABEL, Reading, per_look
 from analysis.types import BoolArray, FloatArray, Json, Side
 
@@ -40,11 +40,14 @@ class Closed:
     notes : mapping of str to mapping
         By question, what was noticed: ``duplicates`` (replicas that came more than once), ``disagreeing`` (their
         names, where copies differed), ``unreadable`` (looks of single replicas that were NaN).
+    seen : mapping of str to mapping
+        By question and side: when each replica was first seen within these looks, unix seconds.
     """
 
     rows: tuple[dict[str, Json], ...]
     edges: Mapping[str, tuple[float, ...]]
     notes: Mapping[str, Mapping[str, Json]]
+    seen: Mapping[str, Mapping[Side, Mapping[str, float]]] = field(default_factory=dict)
 
 
 def close_looks(readings: Mapping[str, Reading], *, start: float, ends: ArrayLike) -> Closed:
@@ -91,6 +94,7 @@ def close_looks(readings: Mapping[str, Reading], *, start: float, ends: ArrayLik
         rows=tuple(rows),
         edges={name: closing.edges for name, closing in closings.items() if closing.edges},
         notes={name: notes for name, closing in closings.items() if (notes := closing.notes())},
+        seen={name: {side: first_seen(reading, side, start) for side in Side} for name, reading in readings.items()},
     )
 
 
@@ -126,10 +130,10 @@ class _Closing:
         if look < self.first:
             return {}
         result: dict[str, dict[str, Json]] = {}
-        for name, replica in self.sides[side].items():
-            values = {field: _plain(array[look]) for field, array in replica.fields.items()}
+        for who, replica in self.sides[side].items():
+            values = {name: _plain(array[look]) for name, array in replica.fields.items()}
             if any(value is not None for value in values.values()):
-                result[name] = values
+                result[who] = values
         return result
 
     def reason(self, look: int) -> tuple[str, str] | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.series import BUCKET_LABEL, SIDE_LABEL, Reading, Series, per_look
+from analysis.series import BUCKET_LABEL, SIDE_LABEL, TOLERANCE, Reading, Series, per_look
 from analysis.types import BoolArray, FloatArray, Side
 
 Identity = tuple[tuple[str, str], ...]
@@ -136,6 +137,28 @@ def bounds(reading: Reading, *, start: float, ends: FloatArray) -> tuple[int, tu
     return ends.size, ()
 
 
+def first_seen(reading: Reading, side: Side, start: float) -> dict[str, float]:
+    """
+    Return when each replica of one side was first seen after ``start``, unix seconds, by any of its series.
+
+    Replicas without a name cannot be told apart, so they have no first time.
+    """
+    found: dict[str, float] = {}
+    for one in itertools.chain(reading.presence, *reading.fields.values()):
+        if one.labels.get(SIDE_LABEL) != side.value:
+            continue
+        name = _name(one, reading.replica)
+        first = int(np.searchsorted(one.times, start + TOLERANCE, side="right"))
+        if name and first < one.times.size:
+            found[name] = min(found.get(name, np.inf), float(one.times[first]))
+    return found
+
+
+def _name(series: Series, replica: tuple[str, ...]) -> str:
+    parts = [series.labels.get(label, "") for label in replica]
+    return "/".join(parts) if any(parts) else ""
+
+
 def _copies(
     series: Sequence[Series],
     replica: tuple[str, ...],
@@ -151,8 +174,7 @@ def _copies(
     for one in series:
         if one.labels.get(SIDE_LABEL) != side.value:
             continue
-        parts = [one.labels.get(label, "") for label in replica]
-        name = "/".join(parts) if any(parts) else ""
+        name = _name(one, replica)
         identity = tuple(sorted((k, v) for k, v in one.labels.items() if k not in known and v))
         bound = float(one.labels.get(BUCKET_LABEL, "inf"))
         good = np.isfinite(one.values) & ((one.values >= -ROUNDING) if poison else True)

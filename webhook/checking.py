@@ -20,8 +20,9 @@ from analysis.record import SideSeries, side_series
 from analysis.types import Json, Side
 from webhook import queries
 from webhook.errors import SourceFault, SourceLimit, SourceRefused
-from webhook.frames import Framing, Reader, learned_of, plan_of, readings_of
+from webhook.frames import Framing, Reader, plan_of, readings_of
 from webhook.gate import Gate
+from webhook.histories import learned_of
 from webhook.policies import check_static
 from webhook.ports import SIDE_LABEL, Answer, Points, Query, Source, Span
 from webhook.prospects import Traffic, prospects
@@ -219,8 +220,9 @@ def _read(
     closed = close_looks(
         readings_of(frame, policy, names, answer), start=first, ends=first + length * np.arange(1, looks + 1)
     )
-    noise, _ = learned_of(closed, policy, length)
-    for question in queries.asked(policy):
+    asked = list(queries.asked(policy))
+    noise, _, _ = learned_of(closed, asked, length)
+    for question in asked:
         sides = {side: _side(closed, question.name, side) for side in Side}
         entry: dict[str, Json] = {
             "name": question.name,

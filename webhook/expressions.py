@@ -67,12 +67,12 @@ class Asking:
             f'label_replace({expressions[side]}, "{SIDE_LABEL}", "{side.value}", "", "")' for side in Side
         )
 
-    def increments(self, field: str, parts: Sequence[str], total: str, extra: Sequence[str] = ()) -> Query:
+    def increments(self, field: str, parts: Sequence[str], total: str | None, extra: Sequence[str] = ()) -> Query:
         """Return the query of what counters grew by in a step; several parts are added up."""
         by = ", ".join([*self.by, *extra])
         sums: dict[Side, str] = {}
         for side in Side:
-            whole = self.text(total, side)
+            whole = self.text(total, side) if total else ""
             grown = []
             for part in parts:
                 series = self.text(part, side)
@@ -109,6 +109,21 @@ class Asking:
         kept = f"(sum by ({by}) ({before} <= {series}) or 0 * {now})"
         return f"({now} - {kept} + on ({', '.join(self.target)}) group_left () {seen})"
 
+    def time(self, field: str, events: str) -> Query:
+        """
+        Return the query of the seconds of a step in which a replica was there: a target, scraped or not, or its events.
+
+        Where replicas are not visible it is the seconds of all targets together.
+        """
+        texts: dict[Side, str] = {}
+        for side in Side:
+            up = f"up{{{self.text('$side', side, exclude=False)}}}"
+            there = f"{up} or {self.text(events, side)}"
+            shown = f"group by ({', '.join(self.replica)}) ({there})"
+            counted = shown if self.replica else f"count(group by (instance, pod) ({up}))"
+            texts[side] = f"{self.step!r} * {counted}"
+        return self._query(field, self.both(texts))
+
     def levels(self, field: str, template: str) -> Query:
         """Return the query of a level, averaged over what makes one replica."""
         by = ", ".join(self.by)
@@ -143,13 +158,14 @@ class Asking:
         assert question is not None
         yield self.presence()
         whole = total_of(question)
-        if whole is None:
-            template = getattr(question, "query", None)
-            if template:
-                yield self.levels("values", template)
+        template = template_of(question)
+        if template is None:
+            return
+        if whole is None and not over_time(question):
+            yield self.levels("values", template)
             return
         if not self.replica:
-            yield self.overlap(whole)
+            yield self.overlap(template)
         if isinstance(question, Latency):
             assert question.histogram is not None
             yield self.increments("counts", [suffixed(question.histogram, "_bucket")], whole, ["le"])
@@ -159,7 +175,8 @@ class Asking:
             parts = tuple(set_label(part, label) for part in parts) if label else ()
         if parts:
             yield self.increments(field, parts, whole)
-        yield self.increments(FIELDS[question.kind][1], [whole], whole)
+        other = FIELDS[question.kind][1]
+        yield self.time(other, template) if whole is None else self.increments(other, [whole], whole)
 
 
 FIELDS = {
@@ -180,6 +197,20 @@ def total_of(question: Question) -> str | None:
     if isinstance(question, Latency) and question.histogram is not None:
         return suffixed(question.histogram, "_count")
     return None
+
+
+def over_time(question: Question) -> bool:
+    """Return whether a question counts events per second of a replica's life."""
+    return isinstance(question, Rate) and question.exposure == "time" and question.events is not None
+
+
+def template_of(question: Question) -> str | None:
+    """Return what stands for a question's series: its total, its events over time, its ``query``; None without any."""
+    if (total := total_of(question)) is not None:
+        return total
+    if isinstance(question, Rate) and over_time(question):
+        return question.events
+    return getattr(question, "query", None)
 
 
 def parts_of(question: Question) -> tuple[str, tuple[str, ...]]:

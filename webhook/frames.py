@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from analysis.closing import Closed, close_looks
-from analysis.noise import FEWEST_LOOKS, learn
-from analysis.policy import Policy, Proportion
-from analysis.record import Grid, side_series
+from analysis.policy import Latency, Policy, Question
+from analysis.record import Grid
 from analysis.series import Reading, scrape_interval, start_of_presence
 from analysis.types import Json
 from webhook import queries
 from webhook.errors import SourceDown
+from webhook.histories import first_sights, learned_of
 from webhook.ports import Answer, Query, Source, Span
 from webhook.readings import readings
 from webhook.releases import Attempt
@@ -32,8 +32,6 @@ SHORTEST_LOOK = 10.0
 HISTORIES = (1.0, 0.25, 1 / 16, 0.0)
 """Shares of the wanted history that are tried in turn, where the source cannot give more in time."""
 LEAST_SECONDS = 0.2
-LONGEST_SHORT = 1000
-"""Most looks of a history without bad events that are kept one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,24 +151,58 @@ class Framing:
 
     def _noise(self, frame: dict[str, Json]) -> None:
         """Learn the noise of stable before the start; a source that cannot give it is asked for less next time."""
-        policy, names = self.policy, self.names
         tries = int(frame.get("noise_tries", 0))
-        length, start = float(frame["length"]), float(frame["start"])
-        looks = math.floor(policy.history * HISTORIES[min(tries, len(HISTORIES) - 1)] / length) - 1
         frame["noise_tries"] = tries + 1
-        learned: dict[str, Json] = {}
-        if looks > 0:
-            first = start - length * (looks + 1)
-            ends = first + length * np.arange(1, looks + 1)
-            plan = plan_of(frame, policy, names)
-            answer = self.reader.fetch(plan, Span(start=first + frame["step"], end=float(ends[-1]), step=frame["step"]))
-            closed = close_looks(readings_of(frame, policy, names, answer), start=first, ends=ends)
-            learned, frame["history"] = learned_of(closed, policy, length)
-            frame["noise_window"] = {"start": first, "end": float(ends[-1]), "looks": looks}
-        frame["noise"] = learned
+        frame["noise"], frame["history"] = {}, {}
+        if (window := self._window(frame, tries)) is not None:
+            # Buckets wait for their bounds, which the first look of both sides pins.
+            asked = [question for question in queries.asked(self.policy) if not is_histogram(question)]
+            closed = self._past(frame, window, asked)
+            frame["noise_window"] = window
+            frame["noise"], frame["history"], _ = learned_of(closed, asked, float(frame["length"]))
+            first_sights(frame, closed, history=True)
         if tries:
             share = HISTORIES[min(tries, len(HISTORIES) - 1)]
             frame["noise_note"] = f"the source could not give the whole history: {share:.0%} of it was read"
+
+    def bucketed(self, frame: dict[str, Json]) -> None:
+        """Learn the noise of histograms whose bounds are pinned by now, once each, over the same window."""
+        learned = set(frame.get("bucketed", ()))
+        asked = [
+            question
+            for question in queries.asked(self.policy)
+            if is_histogram(question) and question.name in frame.get("edges", {}) and question.name not in learned
+        ]
+        window = frame.get("noise_window")
+        if not asked:
+            return
+        if window is not None:
+            tries = int(frame.get("bucket_tries", 0))
+            frame["bucket_tries"] = tries + 1
+            shorter = self._window(frame, max(tries, int(frame["noise_tries"]) - 1))
+            if shorter is not None:
+                closed = self._past(frame, shorter, asked)
+                _, history, notes = learned_of(closed, asked, float(frame["length"]))
+                frame["history"] = {**frame["history"], **history}
+                known = frame.get("notes", {})
+                frame["notes"] = {**known, **{name: {**known.get(name, {}), **told} for name, told in notes.items()}}
+                first_sights(frame, closed, history=True)
+        frame["bucketed"] = sorted({*learned, *(question.name for question in asked)})
+
+    def _window(self, frame: Mapping[str, Json], tries: int) -> dict[str, Json] | None:
+        """Return start, end and looks of the history that is read at this try, None where nothing is wanted."""
+        length, start = float(frame["length"]), float(frame["start"])
+        looks = math.floor(self.policy.history * HISTORIES[min(tries, len(HISTORIES) - 1)] / length) - 1
+        return None if looks < 1 else {"start": start - length * (looks + 1), "end": start - length, "looks": looks}
+
+    def _past(self, frame: Mapping[str, Json], window: Mapping[str, Json], asked: Sequence[Question]) -> Closed:
+        """Return the looks of stable's history for some questions."""
+        names = {"", *(question.name for question in asked)}
+        plan = [query for query in plan_of(frame, self.policy, self.names) if query.question in names]
+        step, length, first = float(frame["step"]), float(frame["length"]), float(window["start"])
+        ends = first + length * np.arange(1, window["looks"] + 1)
+        answer = self.reader.fetch(plan, Span(start=first + step, end=float(ends[-1]), step=step))
+        return close_looks(readings_of(frame, self.policy, self.names, answer), start=first, ends=ends)
 
 
 def plan_of(frame: Mapping[str, Json], policy: Policy, names: Mapping[str, str]) -> tuple[Query, ...]:
@@ -187,20 +219,6 @@ def readings_of(
     return readings(policy, names, answer, edges=edges, missing=frame.get("missing", {}))
 
 
-def learned_of(closed: Closed, policy: Policy, length: float) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Return what the baseline's looks teach, by question: summaries, and the looks where they are too few for one."""
-    summaries: dict[str, Json] = {}
-    short: dict[str, Json] = {}
-    for question in policy.questions:
-        if not isinstance(question, Proportion):
-            continue
-        entries = [row["questions"].get(question.name, {}).get("baseline", {}) for row in closed.rows]
-        series = side_series(entries)
-        if "total" not in series.fields or "bad" not in series.fields:
-            continue
-        bad, total = series.fields["bad"], series.fields["total"]
-        found = learn(bad, total, np.full(bad.shape[1], length), series.replicas != ("",))
-        summaries[question.name] = asdict(found)
-        if found.counted < FEWEST_LOOKS:
-            short[question.name] = [entry for entry in entries if entry][:LONGEST_SHORT]
-    return summaries, short
+def is_histogram(question: Question) -> bool:
+    """Return whether a question reads buckets of a histogram."""
+    return isinstance(question, Latency) and question.histogram is not None

@@ -19,10 +19,11 @@ from webhook.expressions import (
     duration,
     parts_of,
     select_of,
+    template_of,
     total_of,
 )
 from webhook.ports import Points, Query, Span
-from webhook.selectors import NAMES, EmptySelector, asks_for_label, label_names, metric_name
+from webhook.selectors import NAMES, EmptySelector, asks_for_label, first_selector, label_names, metric_name
 
 __all__ = [
     "EmptySelector",
@@ -117,23 +118,23 @@ def replica_labels(policy: Policy, question: str) -> tuple[str, ...]:
 def unseparated(policy: Policy, names: Mapping[str, str], question: str) -> bool:
     """Return whether both sides of a question select the same series by the same words."""
     asking = Asking(policy, policy.question(question), names, 1.0)
-    template = total_of(asking.question) if asking.question else None
-    if template is None:
-        template = getattr(asking.question, "query", None) or "$side"
+    template = (template_of(asking.question) if asking.question else None) or "$side"
     return asking.text(template, Side.BASELINE) == asking.text(template, Side.CANARY)
 
 
 def metric(policy: Policy, question: str) -> str:
     """Return the name of the metric that a question counts, for people."""
-    asked_of = policy.question(question)
-    return metric_name(total_of(asked_of) or getattr(asked_of, "query", None) or "")
+    return metric_name(template_of(policy.question(question)) or "")
 
 
 def _first(policy: Policy, names: Mapping[str, str]) -> tuple[Asking, str | None]:
-    """Return the first question that counts something, which stands for the release itself."""
+    """Return the first question that counts something, else the first with a series: it stands for the release."""
     for question in asked(policy):
         if (total := total_of(question)) is not None:
             return Asking(policy, question, names, 1.0), total
+    for question in asked(policy):
+        if (series := first_selector(template_of(question) or "")) is not None:
+            return Asking(policy, question, names, 1.0), series
     return Asking(policy, None, names, 1.0), None
 
 

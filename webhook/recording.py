@@ -14,16 +14,18 @@ from dataclasses import dataclass, field, replace
 from analysis.closing import Closed, close_looks
 from analysis.noise import Noise
 from analysis.policy import Policy
-from analysis.record import Grid, Record, from_rows, side_series
+from analysis.record import Grid, Record, from_rows
 from analysis.types import Json
 from webhook import queries
 from webhook.errors import SourceDown, SourceFault
 from webhook.frames import Framing, Reader, plan_of, readings_of
+from webhook.histories import first_sights
 from webhook.ports import Source, Span, Store
 from webhook.releases import Attempt, Caller
+from webhook.schema.history import read_history
 from webhook.schema.request import Ask
 
-COUNTED = frozenset({"bad", "total", "events", "exposure"})
+COUNTED = frozenset({"bad", "total", "events"})
 SLOT = 100_000
 """Numbers apart of the looks of two policies' records in one attempt: a record holds at most 20,000."""
 
@@ -134,7 +136,7 @@ class Recorder:
         attempt = _kept(attempt, digest, frame)
         if hold:
             return Extended(attempt=attempt, hold=hold, unseen=True, frame=frame, source_seconds=sum(reader.waited))
-        return self._looks(attempt, policy, chosen, values, ask, at, frame, reader)
+        return self._looks(attempt, policy, framing, frame)
 
     def _failed(
         self, attempt: Attempt, digest: str, frame: dict[str, Json], down: SourceFault, reader: Reader
@@ -154,13 +156,10 @@ class Recorder:
         self,
         attempt: Attempt,
         policy: Policy,
-        chosen: Policy,
-        names: Mapping[str, str],
-        ask: Ask,
-        at: float,
+        framing: Framing,
         frame: dict[str, Json],
-        reader: Reader,
     ) -> Extended:
+        chosen, names, ask, at, reader = framing.policy, framing.names, framing.ask, framing.at, framing.reader
         grid = Grid(start=frame["start"], length=frame["length"])
         digest = policy.digest[:16]
         kept: list[dict[str, Json]] = []
@@ -188,8 +187,15 @@ class Recorder:
                 partial = SourceDown(f"its answer is partial: {answer.warnings[0][:120]}")
                 return self._failed(attempt, digest, frame, partial, reader)
             closed = close_looks(readings_of(frame, chosen, names, answer), start=first, ends=ends)
-            frame["edges"] = {**frame.get("edges", {}), **{n: list(e) for n, e in closed.edges.items()}}
-            frame["notes"] = noted(frame.get("notes", {}), closed, kept[-1] if kept else None)
+            try:
+                grown = {**frame, "edges": {**frame.get("edges", {}), **{n: list(e) for n, e in closed.edges.items()}}}
+                framing.bucketed(grown)
+            except SourceFault as down:
+                frame["bucket_tries"] = grown["bucket_tries"]
+                return self._failed(attempt, digest, frame, down, reader)
+            frame = grown
+            first_sights(frame, closed, history=False)
+            frame["notes"] = noted(frame["notes"], closed, kept[-1] if kept else None)
             rows = [dict(row, weight=ask.weight, record=digest) for row in closed.rows[again:]]
             attempt = _kept(attempt, digest, frame)
         record = record_of(policy, frame, [*kept[:ready], *rows])
@@ -252,7 +258,7 @@ def noise_of(document: Mapping[str, Json]) -> Noise:
 def record_of(policy: Policy, frame: Mapping[str, Json], rows: Sequence[Mapping[str, Json]]) -> Record:
     """Return the record that a frame and rows make."""
     asked = [question.name for question in queries.asked(policy)]
-    hidden = [name for name in asked if not queries.replica_labels(policy, name)]
+    hidden = [name for name in asked if not queries.replica_labels(policy, name) or _nameless(name, rows)]
     return from_rows(
         Grid(start=frame["start"], length=frame["length"]),
         rows,
@@ -260,6 +266,12 @@ def record_of(policy: Policy, frame: Mapping[str, Json], rows: Sequence[Mapping[
         noise={name: noise_of(found) for name, found in frame.get("noise", {}).items()},
         edges={name: tuple(found) for name, found in frame.get("edges", {}).items()},
         notes=frame.get("notes", {}),
-        history={name: side_series(entries) for name, entries in frame.get("history", {}).items() if entries},
+        history={name: read_history(found, f"/history/{name}") for name, found in frame.get("history", {}).items()},
         hidden=hidden,
     )
+
+
+def _nameless(name: str, rows: Sequence[Mapping[str, Json]]) -> bool:
+    """Return whether all that was read of a question is one line per side, as a query that adds up replicas gives."""
+    found = {replica for row in rows for side in row["questions"].get(name, {}).values() for replica in side}
+    return found == {""}

@@ -22,6 +22,7 @@ _REGEX_OPERATOR = re.compile(r"[=!]~\s*\Z")
 _ESCAPE = re.compile(r"\\(?:([abfnrtv\\'\"])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3}))")
 _PLAIN = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _LABEL_MATCHER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:=~|!~|!=|=)\s*\Z")
+_SIDED = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*\s*\{[^{}]*\$side[^{}]*\}")
 _SELECTOR = re.compile(r"\s*([A-Za-z_:][A-Za-z0-9_:]*)\s*(\{.*\})?\s*\Z", re.DOTALL)
 
 
@@ -175,6 +176,19 @@ def suffixed(selector: str, suffix: str) -> str:
     if match is None:
         raise InvalidPolicy(f"must be a metric with label matchers, got {selector!r}")
     return f"{match.group(1)}{suffix}{match.group(2) or ''}"
+
+
+def first_selector(text: str) -> str | None:
+    """
+    Return the first metric with matchers in an expression that asks for ``$side``, or None if there is none.
+
+    >>> first_selector('sum by (pod) (rate(cpu_seconds_total{$side, container="app"}[1m]))')
+    'cpu_seconds_total{$side, container="app"}'
+    """
+    # Braces within strings are no braces.
+    bare = _LITERAL.sub(lambda match: "_" * len(match.group()), text)
+    match = _SIDED.search(bare)
+    return text[match.start() : match.end()] if match else None
 
 
 def metric_name(selector: str) -> str:

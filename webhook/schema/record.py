@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-import numpy as np
-
 from analysis.errors import AnalysisError, InvalidRecord
 from analysis.noise import Noise
 from analysis.policy import Policy
-from analysis.record import FORMAT, MAX_LOOKS, Grid, QuestionRecord, Record, SideSeries, from_rows, rows
-from analysis.types import FloatArray, Json, Pairing
+from analysis.record import FORMAT, MAX_LOOKS, Grid, QuestionRecord, Record, from_rows, rows
+from analysis.types import Json, Pairing
 from webhook.schema import policy as wire
+from webhook.schema.history import read_history, write_history
 from webhook.schema.problems import PolicyProblems, shown, step
 
 TOP = ("format", "release", "policy", "grid", "pairing", "noise", "questions", "looks", "events")
@@ -84,17 +82,8 @@ def _about(question: QuestionRecord) -> dict[str, Json]:
         "notes": dict(question.notes),
     }
     if question.history is not None:
-        about["history"] = {
-            "replicas": list(question.history.replicas),
-            "fields": {name: _plain(array.tolist()) for name, array in question.history.fields.items()},
-        }
+        about["history"] = write_history(question.history)
     return about
-
-
-def _plain(value: Json) -> Json:
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if math.isnan(value) else value
 
 
 def read_record(document: Json) -> Export:
@@ -143,7 +132,7 @@ def _record(top: Mapping[str, Json], noise: Mapping[str, Json]) -> Record:
             asked=about,
             noise={name: _noise(part, step("/noise/questions", name)) for name, part in learned.items()},
             history={
-                name: _history(part["history"], f"{step('/questions', name)}/history")
+                name: read_history(part["history"], f"{step('/questions', name)}/history")
                 for name, part in about.items()
                 if part.get("history") is not None
             },
@@ -254,31 +243,3 @@ def _noise(value: Json, place: str) -> Noise:
         raise InvalidRecord(f"cannot be read: {error}", place) from error
     except AnalysisError as error:
         raise InvalidRecord(error.message, place) from error
-
-
-def _history(value: Json, place: str) -> SideSeries:
-    content = _mapping(value, place)
-    replicas = tuple(str(name) for name in _list(content.get("replicas"), f"{place}/replicas"))
-    arrays: dict[str, FloatArray] = {}
-    for name, entries in _mapping(content.get("fields"), f"{place}/fields").items():
-        arrays[name] = _array(entries, step(f"{place}/fields", name))
-        if arrays[name].ndim not in (2, 3) or arrays[name].shape[0] != len(replicas):
-            raise InvalidRecord(f"must have a row for each of {len(replicas)} replicas", f"{place}/fields")
-        arrays[name].flags.writeable = False
-    return SideSeries(replicas=replicas, fields=arrays)
-
-
-def _array(entries: Json, place: str) -> FloatArray:
-    try:
-        found: FloatArray = np.array(_known(entries), dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidRecord("must be numbers or null in rows of one length", place) from error
-    if np.isinf(found).any():
-        raise InvalidRecord("must be finite numbers or null", place)
-    return found
-
-
-def _known(value: Json) -> Any:
-    if isinstance(value, list):
-        return [_known(item) for item in value]
-    return math.nan if value is None else value
