@@ -119,7 +119,7 @@ def line_of(
     if canary is None or stable is None:
         return None
     before = history if history is not None else np.zeros((1, 0))
-    if record.pairing is Pairing.BEFORE_AFTER:
+    if record.pairing is Pairing.BEFORE_AFTER or not record.aligned:
         canary, stable = _trimmed(canary), _trimmed(stable)
     repeats = levels.slots_of(record).astype(np.int64)
     if repeats.max(initial=1) > 1:
@@ -181,6 +181,6 @@ def _usable(values: FloatArray | None, found: QuestionRecord) -> FloatArray | No
 
 
 def _trimmed(values: FloatArray) -> FloatArray:
-    """Return values up to the last look that has one: a side that was sampled at its own times ends where it ends."""
-    last = int(np.flatnonzero(np.isfinite(values).any(axis=0))[-1])
-    return values[:, : last + 1]
+    """Return values from the first look that has one to the last: a side that had its own times has its own length."""
+    known = np.flatnonzero(np.isfinite(values).any(axis=0))
+    return values[:, known[0] : known[-1] + 1]

@@ -15,9 +15,9 @@ import numpy as np
 
 from analysis.closing import Closed, close_looks
 from analysis.errors import InvalidPolicy
-from analysis.policy import Policy, Proportion
+from analysis.policy import Policy, Proportion, Question
 from analysis.record import SideSeries, side_series
-from analysis.types import Json, Side
+from analysis.types import Json, NoData, Side
 from webhook import queries
 from webhook.errors import SourceFault, SourceLimit, SourceRefused
 from webhook.frames import Framing, Reader, plan_of, readings_of
@@ -242,7 +242,7 @@ def _read(
             entry["noise"] = {key: learned[key] for key in ("phi", "source", "looks", "replicas")}
             entry["prospects"] = prospects(policy, question, traffic)
         found.questions.append(entry)
-        _judge_sides(found, entry)
+        _judge_sides(found, entry, question)
 
 
 def _answered(reader: Reader, plan: Sequence[Query], span: Span) -> tuple[Answer, dict[Query, str]]:
@@ -310,7 +310,7 @@ def _left_out(closed: Closed, name: str) -> dict[str, Json] | None:
     return {"code": code, "text": text, "looks": len(reasons), "of": len(closed.rows)}
 
 
-def _judge_sides(found: _Findings, entry: Mapping[str, Json]) -> None:
+def _judge_sides(found: _Findings, entry: Mapping[str, Json], question: Question) -> None:
     """Say what would keep a verdict from being given: silence of the baseline, sides that are not apart."""
     name, left_out = entry["name"], entry["left_out"]
     both = sorted(set(entry["sides"]["baseline"]["replicas"]) & set(entry["sides"]["canary"]["replicas"]))
@@ -318,7 +318,9 @@ def _judge_sides(found: _Findings, entry: Mapping[str, Json]) -> None:
         found.problems.append(f"{name}: on both sides: {', '.join(both[:3])}{' …' if len(both) > 3 else ''}")
     numbers = [q["series"] for q in found.queries if q["question"] == name and q["field"] not in ABOUT_RELEASE]
     seen = {side.value: any(series[side.value] for series in numbers) for side in Side}
-    if not seen["baseline"]:
+    if not seen["baseline"] and question.no_data is NoData.IGNORE:
+        found.notes.append(f"{name}: no data of the baseline; its silence is ignored (no_data: ignore)")
+    elif not seen["baseline"]:
         found.problems.append(f"{name}: no data of the baseline in the last {WINDOW_S / 60:.0f} minutes")
     elif left_out is not None and left_out["code"] not in USUAL:
         found.problems.append(f"{name}: {left_out['text']} ({left_out['looks']} of {left_out['of']} looks)")

@@ -59,22 +59,23 @@ def checked(asked=None, **more):
 # the policy alone
 
 
-def test_what_a_preset_leaves_out_is_named_and_is_no_problem():
-    """A preset asks what it can; the rest is told."""
+def test_a_preset_alone_has_no_problem():
+    """Every question of the shipped preset is judged."""
     found = check(policy())
     assert found["ok"]
     assert found["source"] is None
-    assert found["left_out"] == ["latency is left out: kind latency is not judged yet"]
+    assert found["left_out"] == []
 
 
 LATENCY = {"name": "latency", "kind": "latency", "histogram": "http_request_duration_seconds{$side}"}
+OBJECTIVE = {"name": "slo", "kind": "objective", "bad": "b{$side}", "total": "t{$side}"}
 PROPORTION = {"name": "e", "kind": "proportion", "bad": "b{$side}", "total": "t{$side}"}
 
 
 @pytest.mark.parametrize(
     ("questions", "said"),
     [
-        pytest.param([LATENCY], "latency is of kind latency, which is not judged yet", id="kind not judged"),
+        pytest.param([OBJECTIVE], "slo is of kind objective, which is not judged yet", id="kind not judged"),
         pytest.param(
             [LATENCY | {"muted": True}], "every question is muted or left out", id="nothing left to be judged"
         ),
@@ -109,7 +110,9 @@ def test_a_sound_policy_on_a_sound_source_has_no_problem():
     totals = [query for query in found["queries"] if query["field"] == "total"]
     assert [(q["parsed"], q["series"]) for q in totals] == [(True, {"baseline": 3, "canary": 1})]
     assert totals[0]["samples"] > 0
-    (question,) = found["questions"]
+    question, latency = found["questions"]
+    assert latency["sides"]["baseline"]["requests"] is None
+    assert found["notes"] == ["latency: no data of the baseline; its silence is ignored (no_data: ignore)"]
     assert question["label"] == "code"
     assert question["sides"]["baseline"]["replicas"] == STABLE
     assert question["sides"]["canary"]["replicas"] == NEW
@@ -181,7 +184,7 @@ def test_a_refused_query_is_named_and_the_others_still_run():
 
     found = checked(source=Refusing(source()))
     parsed = {query["field"]: query["parsed"] for query in found["queries"]}
-    assert parsed == {"presence": True, "bad": False, "total": True}
+    assert parsed == {"presence": True, "bad": False, "total": True, "counts": True}
     assert found["problems"] == ["error-rate bad: the source refused it: parse error"]
 
 

@@ -231,10 +231,10 @@ def test_an_inline_policy_needs_no_name(clock):
 
 def test_kinds_that_nobody_judges_are_refused_by_name(clock):
     """They would hold every release; muted they may stay."""
-    question = {"name": "cpu", "kind": "gauge"}
+    question = {"name": "slo", "kind": "objective"}
     policies = Policies(None, clock=clock)
     (line,) = check_static(policies.inline({"preset": "http_requests_total", "questions": [question]}))
-    assert line.startswith("/questions/0/kind: cpu is of kind gauge, which is not judged yet")
+    assert line.startswith("/questions/0/kind: slo is of kind objective, which is not judged yet")
     assert (
         check_static(policies.inline({"preset": "http_requests_total", "questions": [question | {"muted": True}]}))
         == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from analysis import series
@@ -11,6 +13,7 @@ from analysis.policy import (
     Latency,
     Limit,
     Limits,
+    Objective,
     Policy,
     Proportion,
     Quantile,
@@ -53,12 +56,13 @@ EVERY_KIND = (
 )
 
 
-def test_what_is_not_judged_is_not_asked():
-    """Kinds that are not judged yet cost nothing, until a limit reads them."""
-    asked = {*plan(policy(*EVERY_KIND))}
-    assert asked == {("", "presence"), ("errors", "bad"), ("errors", "total"), ("recorded", "values")}
-    named = {*plan(policy(*EVERY_KIND, limits("histogram", "published", "cpu", "p99", "jobs", "value")))}
-    assert named - asked == {
+def test_every_kind_asks_for_its_numbers():
+    """Counters are differenced, levels read as they are, buckets by their bound."""
+    assert {*plan(policy(*EVERY_KIND))} == {
+        ("", "presence"),
+        ("errors", "bad"),
+        ("errors", "total"),
+        ("recorded", "values"),
         ("histogram", "counts"),
         ("published", "values"),
         ("cpu", "values"),
@@ -68,6 +72,51 @@ def test_what_is_not_judged_is_not_asked():
         ("value", "numerator"),
         ("value", "denominator"),
     }
+
+
+def test_what_is_not_judged_is_not_asked():
+    """A kind that is not judged costs nothing, and neither does one that has only inline data."""
+    unasked = (Objective(name="slo", bad=("b{$side}",), total="t{$side}"), Gauge(name="inline"))
+    assert {*plan(policy(ERRORS, *unasked))} == {("", "presence"), ("errors", "bad"), ("errors", "total")}
+
+
+RESTARTS = Rate(name="restarts", events='kube_restarts_total{$side, container!="istio"}', exposure="time")
+
+
+def test_events_over_time_are_counted_beside_the_seconds_of_their_replicas():
+    """A replica counts while it is a target, or its events are published: a crashing pod is no target at times."""
+    found = plan(policy(RESTARTS))
+    assert {*found} == {("", "presence"), ("restarts", "events"), ("restarts", "exposure")}
+    exposure = found["restarts", "exposure"]
+    assert exposure.increments
+    assert exposure.expr.count("15.0 * group by (pod) (up{") == 2
+    assert exposure.expr.count('or kube_restarts_total{namespace="shop", pod=~"checkout-') == 2
+    assert queries.metric(policy(RESTARTS), "restarts") == "kube_restarts_total"
+    assert not queries.unseparated(policy(RESTARTS), NAMES, "restarts")
+
+
+def test_seconds_of_hidden_replicas_are_those_of_all_targets():
+    """Where replicas are not visible the side is one, and its exposure that of all its targets."""
+    hidden = replace(RESTARTS, select=Select(replica=()))
+    found = plan(policy(hidden))
+    assert "15.0 * count(group by (instance, pod) (up{" in found["restarts", "exposure"].expr
+    assert ("restarts", "overlap") in found
+
+
+@pytest.mark.parametrize(
+    ("question", "series"),
+    [
+        pytest.param(Gauge(name="cpu", query="sum(rate(cpu_total{$side}[1m]))"), "cpu_total", id="inside a query"),
+        pytest.param(RESTARTS, "kube_restarts_total", id="events over time"),
+        pytest.param(Gauge(name="cpu", query='a{x="{"} / cpu{y="}", $side}'), "cpu", id="braces in strings"),
+    ],
+)
+def test_cadence_and_start_are_seen_on_whatever_is_asked(question, series):
+    """Where no total is asked for, the first series stands for the release; ``up`` need not carry its labels."""
+    asked = policy(question)
+    for expr in (queries.scrape_query(asked, NAMES).expr, queries.start_query(asked, NAMES, 15.0).expr):
+        assert f"count_over_time({series}{{" in expr
+        assert "count_over_time(up{" in expr
 
 
 def test_a_muted_question_is_still_measured():

@@ -160,7 +160,24 @@ def test_pairing_and_alignment_are_kept():
     """What is said of the two sides reaches the record."""
     record = record_of(both(counted(1, 9), counted(1, 9)) | {"pairing": "before_after", "aligned": False})
     assert record.pairing is Pairing.BEFORE_AFTER
-    assert record.questions["error-rate"].notes["aligned"] is False
+    assert not record.aligned
+    assert record_of(both(counted(1, 9), counted(1, 9))).aligned
+
+
+@pytest.mark.parametrize("said", [{"pairing": "before_after"}, {"aligned": False}], ids=["before/after", "own times"])
+def test_sides_with_times_of_their_own_may_have_unlike_lengths(said):
+    """The newest numbers of both sides stand in the last look, and no look is left out for what a side lacks."""
+    short, long = {"values": [7, 8]}, {"values": [1, None, 3, 4]}
+    for baseline, canary in ((short, long), (long, short)):
+        record = record_of({"questions": {"cpu": {"baseline": baseline, "canary": canary}}} | said)
+        found = record.questions["cpu"]
+        sides = {
+            2: (found.baseline, found.canary)[baseline is long],
+            4: (found.canary, found.baseline)[baseline is long],
+        }
+        np.testing.assert_array_equal(sides[2].fields["values"], [[math.nan, math.nan, 7, 8]])
+        np.testing.assert_array_equal(sides[4].fields["values"], [[1, math.nan, 3, 4]])
+        assert found.left_out == (None,) * 4
 
 
 def test_a_history_without_start_lies_right_before_the_data():
@@ -180,6 +197,7 @@ def test_a_history_without_start_lies_right_before_the_data():
         pytest.param({"canary": counted(1, 9)}, "proportion", id="bad and total"),
         pytest.param({"canary": {"c": {"events": 1, "exposure": 9}}}, "rate", id="events and exposure"),
         pytest.param({"edges": [1], "canary": {"counts": [1, 2]}}, "latency", id="counts"),
+        pytest.param({"canary": {"samples": [0.1, 0.2]}}, "latency", id="samples"),
         pytest.param({"canary": {"p50": 1, "p95": 2, "p99": 3}}, "latency", id="percentiles"),
         pytest.param({"canary": {"values": [1]}}, "gauge", id="values"),
         pytest.param({"canary": {"numerator": 1, "denominator": 2, "numerator_squared": 1}}, "ratio", id="numerator"),
@@ -188,12 +206,13 @@ def test_a_history_without_start_lies_right_before_the_data():
     ],
 )
 def test_questions_are_told_by_their_fields(entry, kind):
-    """Without a policy each question has the defaults of its kind; what nobody judges yet is muted and said."""
+    """Without a policy each question has the defaults of its kind; objectives, which nobody judges, are muted."""
     data = {"questions": {"x": entry}}
     policy = inline_policy(data)
     (question,) = policy.questions
     assert question.kind == kind
-    assert question.muted == (kind != "proportion")
+    assert question.muted == (kind == "objective")
+    assert question.needed == (kind not in ("gauge", "objective"))
     assert (question.weight is Weight.CRITICAL) == (kind == "proportion")
     assert bool(policy.notes) == question.muted
     assert inline_record(data, policy).questions["x"] is not None
@@ -207,6 +226,64 @@ def test_a_direction_may_stand_in_the_data():
     assert inline_record(data, policy) is not None
     with pytest.raises(BadRequest, match="must be that of the policy"):
         inline_record(data, Policies(None, clock=lambda: 0.0).default())
+
+
+def test_what_is_said_of_a_series_reaches_its_question():
+    """Direction unknown, a share that may be a count, load without a vote, milliseconds."""
+    side = {"values": [1, 2]}
+    data = {"questions": {
+        "errors": {"baseline": side, "canary": side, "unit": "fraction"},
+        "odd": {"baseline": side, "canary": side, "direction": "both"},
+        "load": {"baseline": side, "canary": side, "context": True},
+        "latency": {"edges": [100], "canary": {"counts": [[1, 2]]}, "unit": "ms"},
+    }}  # fmt: skip
+    policy = inline_policy(data)
+    assert policy.question("odd").direction is Direction.BOTH
+    assert [question.muted for question in policy.questions] == [False, False, True, False]
+    assert policy.question("latency").unit == "ms"
+    notes = {name: dict(found.notes) for name, found in inline_record(data, policy).questions.items()}
+    assert notes == {"errors": {"fraction": True}, "odd": {}, "load": {"context": True}, "latency": {}}
+
+
+def test_raw_samples_become_counts_in_buckets_that_all_sides_share():
+    """Every sample is in the bucket that holds it, whatever its unit; zero is the shortest, null a missing look."""
+    entry = {
+        "baseline": {"a": {"samples": [[0.1, 0.2, 0.4], []]}, "b": {"samples": [[3.0], [0.1]]}},
+        "canary": {"c": {"samples": [[0.0, 0.4], None]}},
+        "history": {"baseline": {"a": {"samples": [[0.2, 12.0]]}}},
+    }
+    found = record_of({"questions": {"latency": entry}}).questions["latency"]
+    edges = np.array(found.edges)
+    assert (edges[1:] / edges[:-1] < 1.1).all()
+
+    def counted(*samples):
+        return np.bincount(np.searchsorted(edges, np.maximum(samples, 1e-4)), minlength=len(edges) + 1).tolist()
+
+    assert found.baseline.replicas == ("a", "b")
+    assert found.baseline.fields["counts"][:, 0].tolist() == [counted(0.1, 0.2, 0.4), counted(3.0)]
+    assert found.baseline.fields["counts"][0, 1].sum() == 0
+    assert found.canary.fields["counts"][0, 0].tolist() == counted(0.0, 0.4)
+    assert np.isnan(found.canary.fields["counts"][0, 1]).all()
+    assert found.history.fields["counts"][0, 0].tolist() == counted(0.2, 12.0)
+
+
+def test_samples_in_milliseconds_are_the_same_histogram():
+    """A thousand times the numbers in a thousandth of the unit: the same counts, edges in the unit of the data."""
+    fine = [[0.1, 0.25, 0.4], [0.3]]
+    coarse = [[1000 * value for value in look] for look in fine]
+    one, other = (
+        record_of({"questions": {"l": {"canary": {"samples": samples}, "unit": unit}}}).questions["l"]
+        for samples, unit in ((fine, "s"), (coarse, "ms"))
+    )
+    np.testing.assert_allclose(np.array(one.edges) * 1000, other.edges)
+    np.testing.assert_array_equal(one.canary.fields["counts"], other.canary.fields["counts"])
+
+
+def test_a_flat_list_of_samples_is_one_look():
+    """Durations of one look need no list around them."""
+    found = record_of({"questions": {"l": {"canary": {"samples": [0.1, 0.2, 0.2]}}}}).questions["l"]
+    assert found.canary.fields["counts"].shape[:2] == (1, 1)
+    assert found.canary.fields["counts"].sum() == 3
 
 
 # ------------------------------------------------------------------------------------------ laws
@@ -270,7 +347,10 @@ junk = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["baseline", "canary", "bad", "total", "counts", "values", "p95", "edges"]), inner
+            st.sampled_from(
+                ["baseline", "canary", "bad", "total", "counts", "samples", "values", "p95", "edges", "unit"]
+            ),
+            inner,
         )
     ),
     max_leaves=10,

@@ -41,6 +41,11 @@ def bucketed(counts, edges=(1,)):
     return {"questions": {"l": {"edges": list(edges), "canary": {"counts": counts}}}}
 
 
+def sampled(samples, **more):
+    """Return data with a canary's raw latencies."""
+    return {"questions": {"l": {"canary": {"samples": samples}} | more}}
+
+
 BROKEN = [
     pytest.param(
         both(counted([], []), counted([], [])),
@@ -105,6 +110,24 @@ BROKEN = [
     pytest.param(alike(budget={"remaining": "much"}), f"{PLACE}/budget/remaining: must be a number", id="budget"),
     pytest.param(alike(edges=[1, 1]), f"{PLACE}/edges/1: must rise, got 1", id="edges"),
     pytest.param(alike(direction="up"), f"{PLACE}/direction: must be one of increase, decrease", id="direction"),
+    pytest.param(
+        alike(direction="both"),
+        f"{PLACE}/direction: must be increase or decrease: evidence from counts asks on which side harm lies",
+        id="counts both ways",
+    ),
+    pytest.param(
+        alike(unit="ms"), f"{PLACE}/unit: must be fraction for this proportion, or left out, got 'ms'", id="unit"
+    ),
+    pytest.param(alike(unit="hours"), f"{PLACE}/unit: must be one of s, ms, fraction", id="no unit"),
+    pytest.param(alike(context="yes"), f"{PLACE}/context: must be true or false", id="context"),
+    pytest.param(
+        sampled([[0.1], [None]]), "/samples/1: must hold no null: a look that is missing is null as a whole", id="hole"
+    ),
+    pytest.param(sampled([[0.1, -1]]), "/samples/0/1: must be finite, not negative", id="negative sample"),
+    pytest.param(sampled([[0.1], 3]), "/samples/1: must be a list of durations, or null, got 3", id="mixed looks"),
+    pytest.param(sampled(3), "/samples: must be a list of looks", id="samples as number"),
+    pytest.param(sampled([[], []]), "/data/questions/l: must hold at least one sample", id="no sample"),
+    pytest.param(sampled([[0.1]], edges=[1]), "/edges: must not stand beside samples", id="samples with edges"),
     pytest.param(
         {"questions": {"l": {"canary": {"counts": [1, 2]}}}},
         "/canary/counts: counts of buckets need 'edges'",
@@ -189,6 +212,12 @@ def test_a_question_that_the_policy_does_not_have_is_named():
     assert words == (
         "/data/questions/eror-rate: the policy 'default' has no question 'eror-rate', did you mean 'error-rate'?"
     )
+
+
+def test_context_has_no_vote_in_the_policy_either():
+    """A question that the policy counts cannot be load without a vote."""
+    words = refusal(alike(context=True), default_policy())
+    assert words == f"{PLACE}/context: must be a question that the policy mutes: context has no vote, got True"
 
 
 def test_limits_have_no_data_of_their_own():

@@ -31,16 +31,18 @@ from webhook.schema.problems import PolicyProblems
 # ------------------------------------------------------------------------------------------ what is read
 
 
-def test_the_shortest_policy_asks_for_the_error_rate():
-    """Three words are enough: the preset brings the question, its labels and its weight."""
+def test_the_shortest_policy_asks_for_errors_and_for_latency_if_there_is_one():
+    """Three words are enough: the preset brings questions, labels and weights; latency may be silent."""
     policy = read(shortest(preset="http_requests_total"))
-    (question,) = policy.questions
+    question, latency = policy.questions
     assert isinstance(question, kinds.Proportion)
     assert question.name == "error-rate"
     assert question.weight is Weight.CRITICAL
     assert question.label == ("code", "status", "status_code", "http_status")
     assert question.bad == ('http_requests_total{$side, LABEL=~"5.."}',)
-    assert policy.notes == ("latency is left out: kind latency is not judged yet",)
+    assert isinstance(latency, kinds.Latency)
+    assert latency.no_data is NoData.IGNORE
+    assert policy.notes == ()
 
 
 def test_defaults_are_those_of_the_types():
@@ -75,7 +77,7 @@ def test_every_key_reaches_its_field():
     assert policy.alpha == core.Alphas(abort=0.01, tolerated=0.5)
     assert (policy.history, policy.freeze_limit, policy.min_step, policy.first_traffic) == (7200, 0, 90, 90)
     assert policy.deadline == core.Deadline(after=86400, then="promote_if", limit=2.0)
-    assert policy.unjudged == ("latency", "jobs", "orders", "p99", "slo")
+    assert policy.unjudged == ("slo",)
 
 
 def test_the_example_of_the_design_is_legal():
@@ -202,7 +204,7 @@ def test_a_question_of_the_preset_can_be_changed_in_one_word():
     policy = read(
         asking({"name": "error-rate", "kind": "proportion", "tolerance": {"ratio": 3}}, preset="http_requests_total")
     )
-    (question,) = policy.questions
+    question, _ = policy.questions
     assert question.tolerance == kinds.Tolerance(ratio=3, absolute=0.001)
     assert question.bad == ('http_requests_total{$side, LABEL=~"5.."}',)
 
@@ -210,26 +212,55 @@ def test_a_question_of_the_preset_can_be_changed_in_one_word():
 def test_a_question_of_another_kind_replaces_that_of_the_preset():
     """Another kind shares nothing but the name."""
     policy = read(asking({"name": "error-rate", "kind": "gauge", "query": SIDED}, preset="http_requests_total"))
-    assert [question.kind for question in policy.questions] == ["gauge"]
+    assert [question.kind for question in policy.questions] == ["gauge", "latency"]
 
 
-def test_limits_may_name_what_a_preset_leaves_out():
-    """Its numbers are then read for the limit, and it is muted until its kind is judged."""
-    limits = {"name": "classic", "kind": "limits", "any_of": [{"question": "latency", "percentile": "p95", "max": 0.5}]}
-    policy = read(asking(limits, preset="http_requests_total"))
-    assert [(q.name, q.muted) for q in policy.questions] == [
-        ("classic", False),
-        ("error-rate", False),
-        ("latency", True),
-    ]
+UNREAD = {
+    "goals": {
+        "questions": [
+            proportion(),
+            {"name": "slo", "kind": "objective", "bad": SIDED, "total": SIDED},
+            {"name": "goal", "kind": "objective", "bad": SIDED, "total": SIDED},
+        ]
+    }
+}
+
+
+def test_what_nobody_judges_is_left_out_of_a_preset_unless_a_limit_names_it():
+    """A preset gives way: a kind that is not judged is muted for its limits, or left out, and notes say so."""
+    limits = {"name": "classic", "kind": "limits", "any_of": [{"question": "slo", "max": 0.5}]}
+    policy = wire.read(asking(limits, preset="goals"), UNREAD)
+    assert [(q.name, q.muted) for q in policy.questions] == [("classic", False), ("error-rate", False), ("slo", True)]
     assert policy.unjudged == ()
-    assert policy.notes == ("latency is read for its limits only: kind latency is not judged yet",)
+    assert policy.notes == (
+        "slo is read for its limits only: kind objective is not judged yet",
+        "goal is left out: kind objective is not judged yet",
+    )
 
 
 def test_what_is_asked_by_name_stays_even_if_nobody_judges_it():
     """Only a preset gives way; a person's own question is refused by the check, not dropped."""
-    policy = read(asking({"name": "latency", "kind": "latency"}, preset="http_requests_total"))
-    assert policy.unjudged == ("latency",)
+    policy = wire.read(asking({"name": "slo", "kind": "objective"}, preset="goals"), UNREAD)
+    assert policy.unjudged == ("slo",)
+
+
+@pytest.mark.parametrize("kind", ["proportion", "rate", "ratio", "latency", "limits", "objective"])
+def test_evidence_from_counts_asks_one_way(kind):
+    """Harm on both sides at once is a question for series without counts only, and the refusal says why."""
+    limit = {"any_of": [{"question": "x", "max": 1}]} if kind == "limits" else {}
+    content = asking({"name": "x", "kind": kind, "direction": "both"} | limit)
+    (said,) = refusals(content)
+    assert said.startswith("x.yaml: /questions/0/direction: must be increase or decrease: evidence from counts asks")
+    assert not VALIDATOR.is_valid(content)
+
+
+@pytest.mark.parametrize("kind", ["gauge", "quantile"])
+def test_levels_may_change_both_ways(kind):
+    """A level of which nobody knows where harm lies may be asked for any change."""
+    content = asking({"name": "x", "kind": kind, "query": SIDED, "direction": "both"})
+    assert read(content).questions[0].direction is Direction.BOTH
+    assert VALIDATOR.is_valid(content)
+    assert read(wire.dump(read(content))).questions[0].direction is Direction.BOTH
 
 
 @pytest.mark.parametrize("name", sorted(presets()))

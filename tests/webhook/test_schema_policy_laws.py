@@ -30,7 +30,8 @@ selects = st.builds(
 )
 common = {
     "weight": st.sampled_from(Weight), "muted": st.booleans(), "required": st.none() | st.booleans(),
-    "may": st.sampled_from(May), "no_data": st.sampled_from(NoData), "direction": st.sampled_from(Direction),
+    "may": st.sampled_from(May), "no_data": st.sampled_from(NoData),
+    "direction": st.sampled_from([Direction.INCREASE, Direction.DECREASE]),
     "select": st.none() | selects, "exclude": st.text(max_size=9), "label": labels,
     "proof": st.sampled_from([None, "sequential", "variation"]), "variation_may": st.sampled_from(["abort", "hold"]),
     "pod_limited": st.sampled_from(["variation", "hold"]),
@@ -56,7 +57,10 @@ questions = st.one_of(
     st.builds(
         kinds.Rate, name=names, tolerance=tolerances, events=selectors, exposure=st.just("time") | selectors, **common
     ),
-    st.builds(kinds.Gauge, name=names, tolerance=tolerances, query=st.none() | selectors, **common),
+    st.builds(
+        kinds.Gauge, name=names, tolerance=tolerances, query=st.none() | selectors,
+        **common | {"direction": st.sampled_from(Direction)},
+    ),
     st.builds(kinds.Latency, name=names, unit=st.sampled_from(["s", "ms"]), slo_edges=edges, **common),
     st.builds(
         kinds.Limits, name=names, group=groups, min_requests=st.floats(0, 1e6), consecutive=st.integers(1, 99), **common

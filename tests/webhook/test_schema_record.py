@@ -58,6 +58,7 @@ def example():
         questions={"error-rate": errors, "latency": latency},
         weights=np.array([0.05, 0.05, nothing]),
         pairing=Pairing.BEFORE_AFTER,
+        aligned=False,
         events=({"id": "o_1", "verdict": "hold"},),
     )
     window = {"start": grid.start - 14400, "end": grid.start - 10}
@@ -80,7 +81,7 @@ def same(one, other):
     """Return whether two records are equal in every bit."""
     plain = ("left_out", "visible", "edges", "noise", "notes")
     return (
-        (one.grid, one.pairing, one.events) == (other.grid, other.pairing, other.events)
+        (one.grid, one.pairing, one.aligned, one.events) == (other.grid, other.pairing, other.aligned, other.events)
         and np.array_equal(one.ends, other.ends)
         and np.array_equal(one.weights, other.weights, equal_nan=True)
         and one.questions.keys() == other.questions.keys()
@@ -190,6 +191,7 @@ def put(path, value):
         pytest.param(put(["grid", "length"], -1), "positive length", id="length"),
         pytest.param(put(["grid", "lengthening"], 1), "/grid/lengthening: must be true or false", id="lengthening"),
         pytest.param(put(["pairing"], "x"), "/pairing: must be one of", id="pairing"),
+        pytest.param(put(["aligned"], "no"), "/aligned: must be true or false", id="aligned"),
         pytest.param(put(["looks"], {}), "/looks: must be a list", id="looks"),
         pytest.param(put(["looks", 1, "end"], 0), "must rise", id="unsorted times"),
         pytest.param(put(["looks", 1, "end"], None), "/looks/1/end: must be a finite number", id="no end"),

@@ -134,7 +134,7 @@ def _stacked(read: Mapping[str, Mapping[str, FloatArray]], place: str, visible: 
 def _replica(value: Mapping[str, Json], place: str, kind: str, edges: Sequence[float]) -> dict[str, FloatArray]:
     _known_fields(value, place, kind)
     read = {
-        field: _counts(entries, step(place, field), edges) if field == "counts" else _numbers(
+        field: _counts(entries, step(place, field), edges) if field == "counts" else read_numbers(
             entries, step(place, field), LARGEST_SQUARE if field == "numerator_squared" else LARGEST
         )
         for field, entries in value.items()
@@ -158,7 +158,7 @@ def _replica(value: Mapping[str, Json], place: str, kind: str, edges: Sequence[f
 
 def _known_fields(value: Mapping[str, Json], place: str, kind: str) -> None:
     pair = COUNTERS.get(kind, ())
-    known = (*pair, "values", *(("counts", "p50", "p95", "p99") if kind == "latency" else ()))
+    known = (*pair, "values", *(("counts", "samples", "p50", "p95", "p99") if kind == "latency" else ()))
     known += ("numerator_squared",) if kind == "ratio" else ()
     for field in value:
         if field not in known and not (kind == "latency" and PERCENTILE.fullmatch(field)):
@@ -185,8 +185,15 @@ def _entry(entries: Json, place: str, look: int) -> str:
     return step(place, look) if isinstance(entries, list) else place
 
 
-def _numbers(entries: Json, place: str, largest: float) -> FloatArray:
-    """Return ``(K,)`` numbers from a list, or from one number, which is one look."""
+def read_numbers(entries: Json, place: str, largest: float = LARGEST) -> FloatArray:
+    """
+    Return ``(K,)`` numbers from a list, or from one number, which is one look; null is NaN.
+
+    Raises
+    ------
+    BadRequest
+        Place of the first entry that is no number, negative, not finite or above ``largest``.
+    """
     listed = entries if isinstance(entries, list) else [entries]
     if not {type(entry) for entry in listed} <= {int, float, type(None)}:
         look = next(n for n, entry in enumerate(listed) if type(entry) not in (int, float, type(None)))
@@ -229,5 +236,5 @@ def _counts(entries: Json, place: str, edges: Sequence[float]) -> FloatArray:
             raise refuse(
                 step(inside, row.index(None)), "must be a number; a look that is missing is null as a whole", None
             )
-        found[look] = _numbers(row, inside, LARGEST)
+        found[look] = read_numbers(row, inside)
     return found

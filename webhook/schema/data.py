@@ -17,13 +17,15 @@ from analysis.errors import InvalidPolicy
 from analysis.policy import JUDGED, Policy
 from analysis.questions import Gauge, Latency, Objective, Proportion, Question, Rate, Ratio
 from analysis.record import MAX_LOOKS, Grid, LeftOut, QuestionRecord, Record, SideSeries
-from analysis.types import Direction, FloatArray, Json, Pairing, Weight
+from analysis.types import FloatArray, Json, Pairing, Weight
 from webhook.errors import BadRequest
 from webhook.schema import policy as wire
 from webhook.schema import scalars
 from webhook.schema.arrays import Side, read_side
+from webhook.schema.hints import direction_of, is_context, refuse_otherwise, unit_of
 from webhook.schema.problems import did_you_mean, shown, step
 from webhook.schema.request import refuse_unknown
+from webhook.schema.samples import FIELD, with_counts
 from webhook.schema.scalars import refuse
 
 MOST_SERIES = 1_000
@@ -38,13 +40,14 @@ USUAL_STEP = 60.0
 LONGEST_STEP = 30 * 86400.0
 
 TOP = ("start", "step_seconds", "pairing", "aligned", "questions")
-QUESTION = ("edges", "baseline", "canary", "history", "budget", "direction")
+QUESTION = ("edges", "baseline", "canary", "history", "budget", "direction", "unit", "context")
 HISTORY = ("start", "baseline")
 BY_FIELD: dict[str, type[Question]] = {
     "bad": Proportion,
     "events": Rate,
     "numerator": Ratio,
     "counts": Latency,
+    FIELD: Latency,
     "values": Gauge,
 }
 
@@ -58,6 +61,7 @@ class _Asked:
     history: Side | None
     edges: tuple[float, ...]
     notes: dict[str, Json]
+    beside: bool
 
     @property
     def looks(self) -> int:
@@ -88,7 +92,8 @@ def inline_record(
     Returns
     -------
     Record
-        On a grid that does not lengthen. Questions with fewer looks than others are missing in the rest.
+        On a grid that does not lengthen. Questions with fewer looks than others are missing in the rest. Sides that
+        were not sampled at the same times may have unlike lengths: the shorter one is missing in the first looks.
 
     Raises
     ------
@@ -113,6 +118,7 @@ def inline_record(
         questions={name: _question(question, looks) for name, question in asked.items()},
         weights=np.full(looks, np.nan),
         pairing=_pairing(data),
+        aligned=_aligned(data),
     )
 
 
@@ -120,9 +126,9 @@ def inline_policy(data: Mapping[str, Json]) -> Policy:
     """
     Return the policy that data without a policy asks: the defaults of each question's kind, told by its fields.
 
-    ``bad total`` is a proportion of weight critical, ``events exposure`` a rate, ``counts`` and ``p50 p95 p99`` a
-    latency, ``values`` a gauge, ``numerator denominator`` a ratio, a ``budget`` an objective. Kinds that are not
-    judged yet are muted, and ``notes`` say so.
+    ``bad total`` is a proportion of weight critical, ``events exposure`` a rate, ``counts samples p50 p95 p99`` a
+    latency, ``values`` a gauge that no promotion needs, ``numerator denominator`` a ratio, a ``budget`` an objective.
+    Context has no vote. Kinds that are not judged yet are muted, and ``notes`` say so.
 
     Raises
     ------
@@ -170,12 +176,16 @@ def _recognised(name: str, place: str, entry: Mapping[str, Json]) -> Question:
     if "budget" in entry and kind is Proportion:
         kind = Objective
     if kind is None:
-        known = "bad and total, events and exposure, counts, p50 p95 p99, values, numerator and denominator"
+        known = "bad and total, events and exposure, counts, samples, p50 p95 p99, values, numerator and denominator"
         raise BadRequest(f"must have fields that tell what it is: {known}", place)
     try:
-        question = kind(name=name, direction=_direction(entry, place))
+        question = kind(name=name, direction=direction_of(entry, place), muted=is_context(entry, place))
     except InvalidPolicy as error:
         raise BadRequest(f"the name {error.message}", place) from error
+    if isinstance(question, Gauge):
+        return replace(question, required=False)
+    if isinstance(question, Latency) and unit_of(entry, place) == "ms":
+        return replace(question, unit="ms")
     return replace(question, weight=Weight.CRITICAL) if kind is Proportion else question
 
 
@@ -186,13 +196,6 @@ def _field_names(side: Json) -> set[str]:
     return set().union(*inner) if inner else set(side)
 
 
-def _direction(entry: Mapping[str, Json], place: str) -> Direction:
-    word = entry.get("direction", Direction.INCREASE.value)
-    if word not in [direction.value for direction in Direction]:
-        raise refuse(f"{place}/direction", f"must be one of {', '.join(Direction)}", word)
-    return Direction(word)
-
-
 def _asked(data: Mapping[str, Json], policy: Policy) -> dict[str, _Asked]:
     known = {question.name: question for question in policy.questions}
     asked: dict[str, _Asked] = {}
@@ -201,32 +204,33 @@ def _asked(data: Mapping[str, Json], policy: Policy) -> dict[str, _Asked]:
             near = did_you_mean(name, known) or f"; it has {', '.join(known)}"
             raise BadRequest(f"the policy {policy.name!r} has no question {shown(name)}{near}", place)
         question = known[name]
-        if "direction" in entry and _direction(entry, place) is not question.direction:
-            rule = f"must be that of the policy ({question.direction.value}), or left out"
-            raise refuse(f"{place}/direction", rule, entry["direction"])
+        refuse_otherwise(question, entry, place)
         asked[name] = _one(question, place, entry, data)
     return asked
 
 
 def _one(question: Question, place: str, entry: Mapping[str, Json], data: Mapping[str, Json]) -> _Asked:
+    if isinstance(question, Latency):
+        entry = with_counts(entry, place, question.unit)
+    beside = _pairing(data) is Pairing.CONCURRENT and _aligned(data)
     edges = _edges(entry, place)
     baseline = read_side(entry.get("baseline"), f"{place}/baseline", question.kind, edges)
     canary = read_side(entry.get("canary"), f"{place}/canary", question.kind, edges)
-    if baseline.replicas and canary.replicas and baseline.looks != canary.looks:
+    if beside and baseline.replicas and canary.replicas and baseline.looks != canary.looks:
         rule = f"arrays of one question must have one length: baseline has {baseline.looks}, canary {canary.looks}"
         raise BadRequest(rule, place)
     for name, side in (("baseline", baseline), ("canary", canary)):
         if side.replicas and not side.looks:
             raise BadRequest("must have at least one look, got empty arrays", f"{place}/{name}")
-    notes: dict[str, Json] = {}
-    if "aligned" in data:
-        notes["aligned"] = scalars.flag(data["aligned"], "/data/aligned")
+    notes: dict[str, Json] = {"context": True} if is_context(entry, place) else {}
+    if unit_of(entry, place) == "fraction":
+        notes["fraction"] = True
     if "budget" in entry:
         notes["budget"] = _budget(entry["budget"], f"{place}/budget")
     history = None
     if "history" in entry:
         history, notes["history"] = _history(question, place, entry["history"], edges)
-    return _Asked(baseline=baseline, canary=canary, history=history, edges=edges, notes=notes)
+    return _Asked(baseline=baseline, canary=canary, history=history, edges=edges, notes=notes, beside=beside)
 
 
 def _edges(entry: Mapping[str, Json], place: str) -> tuple[float, ...]:
@@ -293,6 +297,10 @@ def _pairing(data: Mapping[str, Json]) -> Pairing:
     return Pairing(word)
 
 
+def _aligned(data: Mapping[str, Json]) -> bool:
+    return scalars.flag(data.get("aligned"), "/data/aligned") is not False
+
+
 def _bounded(asked: Mapping[str, _Asked], looks: int) -> None:
     longest = max([looks, *(q.history.looks for q in asked.values() if q.history is not None)])
     if longest > MAX_LOOKS:
@@ -312,8 +320,8 @@ def _bounded(asked: Mapping[str, _Asked], looks: int) -> None:
 def _question(asked: _Asked, looks: int) -> QuestionRecord:
     visible = all(side.visible for side in asked.sides())
     return QuestionRecord(
-        baseline=_series(asked.baseline, looks, visible),
-        canary=_series(asked.canary, looks, visible),
+        baseline=_series(asked.baseline, looks, visible, late=not asked.beside),
+        canary=_series(asked.canary, looks, visible, late=not asked.beside),
         left_out=_left_out(asked, looks),
         visible=visible,
         edges=asked.edges,
@@ -322,19 +330,27 @@ def _question(asked: _Asked, looks: int) -> QuestionRecord:
     )
 
 
-def _series(side: Side, looks: int, visible: bool) -> SideSeries:
-    """Return a side with ``looks`` looks; where a side's replicas are hidden, those of the others are put together."""
+def _series(side: Side, looks: int, visible: bool, *, late: bool = False) -> SideSeries:
+    """
+    Return a side with ``looks`` looks; where a side's replicas are hidden, those of the others are put together.
+
+    What it lacks is missing at the end, with ``late`` at the beginning: the newest number of either side is then
+    that of the last look.
+    """
     merged = side if visible else side.as_one()
     fields: dict[str, FloatArray] = {}
     for name, array in merged.fields.items():
-        padding = [(0, 0), (0, looks - array.shape[1])] + [(0, 0)] * (array.ndim - 2)
+        lacking = looks - array.shape[1]
+        padding = [(0, 0), (lacking, 0) if late else (0, lacking)] + [(0, 0)] * (array.ndim - 2)
         fields[name] = np.pad(array, padding, constant_values=math.nan)
         fields[name].flags.writeable = False
     return SideSeries(replicas=merged.replicas, fields=fields)
 
 
 def _left_out(asked: _Asked, looks: int) -> tuple[LeftOut | None, ...]:
-    """Return for each look which side that the question has is missing in it."""
+    """Return for each look which side that the question has is missing in it; none where sides had their own times."""
+    if not asked.beside:
+        return (None,) * looks
     silent = {
         name: np.pad(side.silent, (0, looks - side.looks), constant_values=True)
         for name, side in (("baseline", asked.baseline), ("canary", asked.canary))

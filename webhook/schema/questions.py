@@ -51,6 +51,31 @@ REPLICA_FROM = Object(
     },
     take=lambda value, name: value[name],
 )
+BOTH_RULE = "must be increase or decrease: evidence from counts asks on which side harm lies (both: gauge, quantile)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneWay:
+    """The direction of a question that is proved by counts: both ways at once is no question to them."""
+
+    word = Word(words=tuple(way.value for way in Direction if way is not Direction.BOTH), kind=Direction)
+
+    def read(self, value: Json, place: str, problems: list[Problem]) -> Any:
+        """Return the direction."""
+        if value == Direction.BOTH.value:
+            problems.append(Problem(place=place, rule=f"{BOTH_RULE}, got {shown(value)}"))
+            return BROKEN
+        return self.word.read(value, place, problems)
+
+    def write(self, value: Direction) -> Json:
+        """Return the word."""
+        return value.value
+
+    def schema(self) -> dict[str, Json]:
+        """Return the two words."""
+        return self.word.schema()
+
+
 COMMON = {
     "name": Key(NAME, required=True),
     "weight": Key(Word.of(Weight)),
@@ -58,7 +83,7 @@ COMMON = {
     "required": Key(Flag()),
     "may": Key(Word.of(May)),
     "no_data": Key(Word.of(NoData)),
-    "direction": Key(Word.of(Direction)),
+    "direction": Key(OneWay()),
     "select": Key(SELECT),
     "exclude": Key(MATCHERS),
     "label": Key(ListOf(LABEL, most=20)),
@@ -176,6 +201,7 @@ def _kind(kind: type[Question], **keys: Key) -> Object:
 
 
 QUERY = Key(SELECTOR)
+ANY_WAY = Key(Word.of(Direction))
 KINDS: dict[str, Object] = {
     "proportion": replace(
         _kind(
@@ -230,8 +256,8 @@ KINDS: dict[str, Object] = {
         ),
         schema_rules={"not": {"required": ["query", "histogram"]}},
     ),
-    "gauge": _kind(Gauge, query=QUERY, tolerance=_tolerance(Gauge(name="x").tolerance)),
-    "quantile": _kind(Quantile, query=QUERY, tolerance=_tolerance(Quantile(name="x").tolerance)),
+    "gauge": _kind(Gauge, query=QUERY, direction=ANY_WAY, tolerance=_tolerance(Gauge(name="x").tolerance)),
+    "quantile": _kind(Quantile, query=QUERY, direction=ANY_WAY, tolerance=_tolerance(Quantile(name="x").tolerance)),
     "limits": replace(
         _kind(
             Limits,

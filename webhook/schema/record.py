@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from analysis.errors import AnalysisError, InvalidRecord
@@ -15,7 +15,7 @@ from webhook.schema import policy as wire
 from webhook.schema.history import read_history, write_history
 from webhook.schema.problems import PolicyProblems, shown, step
 
-TOP = ("format", "release", "policy", "grid", "pairing", "noise", "questions", "looks", "events")
+TOP = ("format", "release", "policy", "grid", "pairing", "aligned", "noise", "questions", "looks", "events")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,8 @@ def write_record(export: Export) -> dict[str, Json]:
     Returns
     -------
     dict
-        Strict JSON: ``format release policy grid pairing noise questions looks events``. A missing number is null.
+        Strict JSON: ``format release policy grid pairing aligned noise questions looks events``. A missing
+        number is null.
     """
     record = export.record
     return {
@@ -63,6 +64,7 @@ def write_record(export: Export) -> dict[str, Json]:
             "lengthening": record.grid.lengthening,
         },
         "pairing": record.pairing.value,
+        "aligned": record.aligned,
         "noise": {
             "questions": {n: asdict(q.noise) for n, q in record.questions.items() if q.noise is not None},
             "window": None if export.window is None else dict(export.window),
@@ -125,8 +127,11 @@ def _record(top: Mapping[str, Json], noise: Mapping[str, Json]) -> Record:
         for name, part in _mapping(top.get("questions", {}), "/questions").items()
     }
     learned = _mapping(noise.get("questions", {}), "/noise/questions")
+    aligned = top.get("aligned", True)
+    if not isinstance(aligned, bool):
+        raise _wrong("/aligned", "must be true or false", aligned)
     try:
-        return from_rows(
+        found = from_rows(
             _grid(_mapping(top.get("grid"), "/grid")),
             [_look(look, step("/looks", number)) for number, look in enumerate(_looks(top))],
             asked=about,
@@ -148,6 +153,7 @@ def _record(top: Mapping[str, Json], noise: Mapping[str, Json]) -> Record:
             pairing=_pairing(top.get("pairing", Pairing.CONCURRENT.value)),
             events=tuple(_list(top.get("events", []), "/events")),
         )
+        return replace(found, aligned=aligned)
     except InvalidRecord:
         raise
     except AnalysisError as error:
