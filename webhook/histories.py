@@ -112,7 +112,7 @@ def first_sights(frame: dict[str, Json], closed: Closed, *, history: bool) -> No
     Parameters
     ----------
     frame : dict
-        With ``start``, and ``noise_window`` if there is a history. ``old`` is added to it: replicas that are no births.
+        With ``start``. Added to it are ``old``, replicas that are no births, and ``watched``, questions with a history.
     closed : Closed
         Looks of the history, or of the run.
     history : bool
@@ -120,15 +120,17 @@ def first_sights(frame: dict[str, Json], closed: Closed, *, history: bool) -> No
 
     Notes
     -----
-    A replica that is there when the history begins is old. Without a history so is one of the baseline that is there
-    when the run begins; one of the canary is born when it is first seen.
+    A replica that is there when the history of its question begins is old, whether the source can tell of no more or
+    there was no more. Without a history so is one of the baseline that is there when the run begins; one of the canary
+    is born when it is first seen.
     """
-    begun = float(frame["noise_window"]["start"] if history else frame["start"])
     old: dict[str, list[str]] = dict(frame.get("old", {}))
     watched: set[str] = set(frame.get("watched", ()))
     notes: dict[str, Json] = dict(frame.get("notes", {}))
     for name, sides in closed.seen.items():
         elders, born = set(old.get(name, ())), dict(notes.get(name, {}).get("births", {}))
+        sights = [first for replicas in sides.values() for first in replicas.values()]
+        begun = min(sights, default=0.0) if history else float(frame["start"])
         for side, replicas in sides.items():
             elder = history or (side is Side.BASELINE and name not in watched)
             for replica, first in replicas.items():
@@ -141,6 +143,6 @@ def first_sights(frame: dict[str, Json], closed: Closed, *, history: bool) -> No
         old[name] = sorted(elders)
         if born:
             notes[name] = {**notes.get(name, {}), "births": dict(sorted(born.items()))}
-        if history and any(sides.values()):
+        if history and sights:
             watched.add(name)
     frame["old"], frame["watched"], frame["notes"] = old, sorted(watched), notes
