@@ -41,11 +41,19 @@ class PrometheusServer:
 
     def write(self, series: Iterable[tuple[Labels, Samples]]) -> None:
         """Push samples by remote write: ``({"__name__": …, …}, [(time, value), …])`` per series."""
-        body = _snappy(b"".join(_field(1, _time_series(labels, samples)) for labels, samples in series))
+        self.write_raw(_time_series(labels, samples) for labels, samples in series)
+
+    def write_raw(self, series: Iterable[bytes]) -> None:
+        """Push messages ``TimeSeries`` by remote write."""
+        body = _snappy(b"".join(field(1, one) for one in series))
         request = urllib.request.Request(
             f"{self.url}/api/v1/write",
             data=body,
-            headers={"Content-Encoding": "snappy", "X-Prometheus-Remote-Write-Version": "0.1.0"},
+            headers={
+                "Content-Type": "application/x-protobuf",
+                "Content-Encoding": "snappy",
+                "X-Prometheus-Remote-Write-Version": "0.1.0",
+            },
         )
         try:
             urllib.request.urlopen(request, timeout=10).close()
@@ -64,7 +72,12 @@ class PrometheusServer:
 
 @contextmanager
 def running(
-    *, openmetrics: str = "", scrape: str = "scrape_configs: []", interval: str = "15s"
+    *,
+    openmetrics: str = "",
+    scrape: str = "scrape_configs: []",
+    interval: str = "15s",
+    features: Sequence[str] = (),
+    binary: str | Path = "prometheus",
 ) -> Iterator[PrometheusServer]:
     """
     Run a Prometheus for the length of a ``with`` block.
@@ -77,6 +90,10 @@ def running(
         The ``scrape_configs`` part of its configuration, YAML.
     interval : str
         Global scrape interval.
+    features : sequence of str
+        What ``--enable-feature`` turns on.
+    binary : str or Path
+        Another Prometheus than Debian's.
     """
     folder = Path(tempfile.mkdtemp(prefix="weighbridge-prometheus-"))
     data = folder / "data"
@@ -92,13 +109,14 @@ def running(
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [
-                "prometheus",
+                str(binary),
                 f"--config.file={config}",
                 f"--storage.tsdb.path={data}",
                 "--storage.tsdb.retention.time=3650d",
                 f"--web.listen-address=127.0.0.1:{port}",
                 "--web.enable-remote-write-receiver",
                 "--log.level=warn",
+                *(f"--enable-feature={name}" for name in features),
             ],
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -135,7 +153,8 @@ def _wait(server: PrometheusServer, log: Path) -> None:
     raise AssertionError(f"Prometheus did not start: {log.read_text()[-2000:]}")
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """Return a number as protocol buffers write it."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -144,21 +163,22 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _field(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+def field(number: int, content: bytes) -> bytes:
+    """Return a field of bytes as protocol buffers write it."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
 
 
 def _time_series(labels: Labels, samples: Samples) -> bytes:
-    out = b"".join(_field(1, _field(1, name.encode()) + _field(2, labels[name].encode())) for name in sorted(labels))
+    out = b"".join(field(1, field(1, name.encode()) + field(2, labels[name].encode())) for name in sorted(labels))
     for moment, value in samples:
         bits = _STALE_BITS if value is None else struct.pack("<d", value)
-        out += _field(2, b"\x09" + bits + b"\x10" + _varint(round(moment * 1000)))
+        out += field(2, b"\x09" + bits + b"\x10" + varint(round(moment * 1000)))
     return out
 
 
 def _snappy(plain: bytes) -> bytes:
     """Return *plain* in snappy's block format, stored in literals without compression."""
-    out = bytearray(_varint(len(plain)))
+    out = bytearray(varint(len(plain)))
     for start in range(0, len(plain), 65536):
         piece = plain[start : start + 65536]
         out += bytes([61 << 2]) + struct.pack("<H", len(piece) - 1) + piece

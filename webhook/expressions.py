@@ -8,16 +8,21 @@ and checked against a running Prometheus.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from analysis.policy import Latency, Policy, Proportion, Question, Rate, Ratio, Select
 from analysis.types import Side
 from webhook.ports import SIDE_LABEL, Query
-from webhook.selectors import asks_for_label, expand_side, fill, metric_name, set_label, suffixed
+from webhook.selectors import asks_for_label, expand_side, fill, metric_name, narrowed, set_label, suffixed
 
 MEMORY: Final = 300
 """Seconds for which a series that is not seen is still the same series, as for Prometheus itself."""
 
+HELD, KEPT, NATIVE = "held", "kept", "native"
+LAYOUT_LABEL = "weighbridge_layout"
+NO_QUANTILE = 'quantile=""'
+"""A summary has the name of the histogram that it might be."""
 _IDENTITY = ("job", "instance", "prometheus", "prometheus_replica", "replica", "monitor")
 IDENTITY_IF_ON_UP = ("service", "endpoint")
 _POD = '-[a-z0-9]{5}"'
@@ -152,7 +157,38 @@ class Asking:
         texts = [self.text(template, side) for side in Side]
         return self._query("overlap", f"count({' and '.join(texts)})", increments=False)
 
-    def queries(self, label: str | None) -> Iterator[Query]:
+    def native(self, histogram: str) -> Iterator[Query]:
+        """
+        Yield the queries of a native histogram: what each side's targets hold, and what of it they held a step before.
+
+        Sources neither label nor subtract native histograms, so each side has its own queries and the difference is
+        taken here. A series that was there within `MEMORY` but not a step before is in neither: its growth is unknown.
+        """
+        by, target = ", ".join(self.by), ", ".join(self.target)
+        for side in Side:
+            now = narrowed(self.text(histogram, side), NO_QUANTILE)
+            before = f"{now} offset {duration(self.step)}"
+            known = f"count_over_time({now}[{MEMORY}s] offset {duration(self.step)})"
+            up = f"up{{{self.text('$side', side, exclude=False)}}}"
+            scraped = f"max by ({target}) (max_over_time({up}[{MEMORY}s] offset {duration(self.step)})) == 1"
+            seen = f"(group by ({target}) ({known}) or {scraped})"
+            held = f"sum by ({target}) ({now} unless ({known} unless {before})) and on ({target}) {seen}"
+            kept = f"{before} and histogram_count({before}) <= histogram_count({now})"
+            for field, expr in ((HELD, held), (KEPT, kept)):
+                query = self._query(field, f"sum by ({by}) ({expr})", increments=False)
+                yield replace(query, side=side.value)
+
+    def layout(self, histogram: str) -> Query:
+        """Return the query of how a histogram is published, by the label `LAYOUT_LABEL`: classic, or native."""
+        found = []
+        for side in Side:
+            buckets = suffixed(self.text(histogram, side), "_bucket")
+            native = f"histogram_count({narrowed(self.text(histogram, side), NO_QUANTILE)})"
+            for word, series in (("classic", buckets), (NATIVE, native)):
+                found.append(f'label_replace(group({series}), "{LAYOUT_LABEL}", "{word}", "", "")')
+        return self._query("layout", " or ".join(found), increments=False)
+
+    def queries(self, label: str | None, *, native: bool = False) -> Iterator[Query]:
         """Yield everything that is read for the question."""
         question = self.question
         assert question is not None
@@ -163,6 +199,11 @@ class Asking:
             return
         if whole is None and not over_time(question):
             yield self.levels("values", template)
+            return
+        if native and isinstance(question, Latency) and question.histogram is not None:
+            if not self.replica:
+                yield self.overlap(question.histogram)
+            yield from self.native(question.histogram)
             return
         if not self.replica:
             yield self.overlap(template)

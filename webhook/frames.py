@@ -32,6 +32,8 @@ SHORTEST_LOOK = 10.0
 HISTORIES = (1.0, 0.25, 1 / 16, 0.0)
 """Shares of the wanted history that are tried in turn, where the source cannot give more in time."""
 LEAST_SECONDS = 0.2
+MOST_NATIVE = 240
+"""Looks of history that are read of native histograms: their answers are ten times as large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +112,13 @@ class Framing:
         known = dict(frame.get("labels", {}))
         asked = {q.name: queries.label_query(policy, names, q.name) for q in queries.asked(policy)}
         wanted = {name: query for name, query in asked.items() if query is not None and name not in known}
+        layouts = self._layouts(frame)
         identity = [] if "identity" in frame else [queries.identity_query(policy, names)]
-        if not wanted and not identity:
+        if not wanted and not identity and not layouts:
             frame["missing"] = {}
             return
-        answer = self.reader.fetch([*wanted.values(), *identity], Span(start=at, end=at, step=1.0))
+        asking = [*wanted.values(), *identity, *layouts.values()]
+        answer = self.reader.fetch(asking, Span(start=at, end=at, step=1.0))
         missing: dict[str, str] = {}
         for name, query in wanted.items():
             points = answer.points[query]
@@ -127,8 +131,22 @@ class Framing:
         for query in identity:
             if answer.points[query]:
                 frame["identity"] = list(queries.identity_labels(answer.points[query]))
+        found = {
+            name: native for name, q in layouts.items() if (native := queries.is_native(answer.points[q])) is not None
+        }
+        frame["native"] = {**frame.get("native", {}), **found}
         frame["labels"] = known
         frame["missing"] = missing
+
+    def _layouts(self, frame: Mapping[str, Json]) -> dict[str, Query]:
+        """Return the queries of how histograms are published, of those that are not pinned."""
+        known = frame.get("native", {})
+        asked = (
+            (q.name, queries.layout_query(self.policy, self.names, q.name))
+            for q in queries.asked(self.policy)
+            if q.name not in known
+        )
+        return {name: query for name, query in asked if query is not None}
 
     def _start(self, frame: Mapping[str, Json]) -> tuple[float | None, str]:
         ask, attempt = self.ask, self.attempt
@@ -181,6 +199,9 @@ class Framing:
             frame["bucket_tries"] = tries + 1
             shorter = self._window(frame, max(tries, int(frame["noise_tries"]) - 1))
             if shorter is not None:
+                if any(frame.get("native", {}).get(question.name) for question in asked):
+                    looks = min(shorter["looks"], MOST_NATIVE)
+                    shorter = {**shorter, "looks": looks, "start": shorter["end"] - float(frame["length"]) * looks}
                 closed = self._past(frame, shorter, asked)
                 _, history, notes = learned_of(closed, asked, float(frame["length"]))
                 frame["history"] = {**frame["history"], **history}
@@ -208,7 +229,9 @@ class Framing:
 def plan_of(frame: Mapping[str, Json], policy: Policy, names: Mapping[str, str]) -> tuple[Query, ...]:
     """Return the queries of a verdict with the labels that the frame pinned."""
     labels = {name: label for name, label in frame.get("labels", {}).items() if label}
-    return queries.plan(policy, names, step=frame["step"], labels=labels, identity=tuple(frame.get("identity", ())))
+    native = [name for name, found in frame.get("native", {}).items() if found]
+    identity = tuple(frame.get("identity", ()))
+    return queries.plan(policy, names, step=frame["step"], labels=labels, identity=identity, native=native)
 
 
 def readings_of(

@@ -29,11 +29,13 @@ class Query:
     field : str
         What it reads: ``bad``, ``total``, ``counts``, ``values``, ``p95``, ``presence``, ``scrape`` …
     expr : str
-        The expression, ready to send (PromQL). It labels each series with `SIDE_LABEL`.
+        The expression, ready to send (PromQL). It labels each series with `SIDE_LABEL`, unless ``side`` is given.
     replica : tuple of str
         Labels that together name one replica; empty where replicas are not visible.
     increments : bool
         True: values are increments of the step that ends at their time. False: levels at that time.
+    side : str
+        The source labels every series with it: for answers that an expression cannot label, native histograms.
     """
 
     question: str
@@ -41,6 +43,7 @@ class Query:
     expr: str
     replica: tuple[str, ...] = ()
     increments: bool = True
+    side: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +57,17 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Points:
-    """One series: its labels, and equally long ``times`` (unix seconds, rising) and ``values``, shape ``(n,)``."""
+    """
+    One series: its labels, and equally long ``times`` (unix seconds, rising) and ``values``, shape ``(n,)``.
+
+    Of native histograms ``values`` are their counts, and ``histograms`` holds an array ``(buckets, 3)`` for each time:
+    lower bound, upper bound, count, rising, not cumulative; empty buckets may be absent.
+    """
 
     labels: Mapping[str, str]
     times: FloatArray
     values: FloatArray
+    histograms: tuple[FloatArray, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

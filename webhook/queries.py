@@ -7,14 +7,16 @@ and one that goes away is no fall (``docs/decisions/0002-increments-at-the-sourc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from analysis.errors import InvalidPolicy
-from analysis.policy import JUDGED, Group, Limit, Limits, Policy, Question
+from analysis.policy import JUDGED, Group, Latency, Limit, Limits, Policy, Question
 from analysis.types import Side
 from webhook.expressions import (
     FIELDS,
     IDENTITY_IF_ON_UP,
+    LAYOUT_LABEL,
+    NATIVE,
     Asking,
     duration,
     parts_of,
@@ -31,7 +33,9 @@ __all__ = [
     "fetch_step",
     "identity_labels",
     "identity_query",
+    "is_native",
     "label_query",
+    "layout_query",
     "metric",
     "pick_label",
     "plan",
@@ -56,6 +60,7 @@ def plan(
     step: float,
     labels: Mapping[str, str] | None = None,
     identity: Sequence[str] = (),
+    native: Collection[str] = (),
 ) -> tuple[Query, ...]:
     """
     Return all queries of a verdict, without repeats.
@@ -72,6 +77,8 @@ def plan(
         By question: the label that stands for LABEL. A question that needs one and has none gets no ``bad`` query.
     identity : sequence of str
         What `identity_labels` found.
+    native : collection of str
+        Questions whose histogram is a native one, as `is_native` found.
 
     Raises
     ------
@@ -82,7 +89,8 @@ def plan(
     """
     found: dict[Query, None] = {}
     for question in asked(policy):
-        for query in Asking(policy, question, names, step, identity).queries((labels or {}).get(question.name)):
+        asking, label = Asking(policy, question, names, step, identity), (labels or {}).get(question.name)
+        for query in asking.queries(label, native=question.name in native):
             found.setdefault(query)
     return tuple(found)
 
@@ -266,6 +274,20 @@ def identity_labels(points: Iterable[Points]) -> tuple[str, ...]:
     """Return which labels of `identity_query` belong to the scrape."""
     carried = _carried(points)
     return tuple(label for label in IDENTITY_IF_ON_UP if label in carried)
+
+
+def layout_query(policy: Policy, names: Mapping[str, str], question: str) -> Query | None:
+    """Return the query that shows how a question's histogram is published, or None where it has none."""
+    asked_of = policy.question(question)
+    if not isinstance(asked_of, Latency) or asked_of.histogram is None:
+        return None
+    return Asking(policy, asked_of, names, 1.0).layout(asked_of.histogram)
+
+
+def is_native(points: Iterable[Points]) -> bool | None:
+    """Return whether a histogram is only published as a native one; None if it is not published at all."""
+    words = {series.labels.get(LAYOUT_LABEL) for series in points}
+    return words == {NATIVE} if words else None
 
 
 def check(policy: Policy) -> list[str]:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from analysis.policy import Policy, Question
 from analysis.series import Reading, Series
 from webhook import queries
-from webhook.expressions import FIELDS
+from webhook.expressions import FIELDS, HELD, KEPT
+from webhook.natives import bounds_of, counted
 from webhook.ports import Answer, Points
 
-ABOUT_RELEASE = frozenset({"presence", "overlap", "label", "scrape", "start", "identity"})
+ABOUT_RELEASE = frozenset({"presence", "overlap", "label", "layout", "scrape", "start", "identity"})
 """Fields that are no numbers of a question."""
 
 
@@ -44,11 +45,17 @@ def readings(
     """
     fields: dict[str, dict[str, Sequence[Series]]] = {}
     about: dict[tuple[str, str], Sequence[Series]] = {}
+    natives: dict[str, dict[str, list[Points]]] = {}
     for query, points in answer.points.items():
-        if query.field in ABOUT_RELEASE:
+        if query.field in (HELD, KEPT):
+            natives.setdefault(query.question, {HELD: [], KEPT: []})[query.field].extend(points)
+        elif query.field in ABOUT_RELEASE:
             about[query.question, query.field] = series(points)
         else:
             fields.setdefault(query.question, {})[query.field] = series(points)
+    for name, both in natives.items():
+        pinned = (edges or {}).get(name, ()) or bounds_of(both[HELD])
+        fields[name] = {"counts": counted(both[HELD], both[KEPT], pinned)}
     result: dict[str, Reading] = {}
     for name, read in fields.items():
         question = policy.question(name)

@@ -191,6 +191,20 @@ def first_selector(text: str) -> str | None:
     return text[match.start() : match.end()] if match else None
 
 
+def narrowed(selector: str, matcher: str) -> str:
+    """
+    Return a selector with one matcher more.
+
+    >>> narrowed('latency_seconds{pod="a"}', 'quantile=""'), narrowed("latency_seconds", 'quantile=""')
+    ('latency_seconds{pod="a", quantile=""}', 'latency_seconds{quantile=""}')
+    """
+    match = _SELECTOR.match(selector)
+    if match is None:
+        raise InvalidPolicy(f"must be a metric with label matchers, got {selector!r}")
+    inside = (match.group(2) or "{}")[1:-1].strip().rstrip(",")
+    return f"{match.group(1)}{{{', '.join(part for part in (inside, matcher) if part)}}}"
+
+
 def metric_name(selector: str) -> str:
     """Return the metric that a selector reads, or the whole text where it is no plain selector."""
     match = _SELECTOR.match(selector)

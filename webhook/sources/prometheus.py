@@ -26,7 +26,8 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from webhook.errors import SourceDown, SourceFault, SourceLimit, SourceRefused
-from webhook.ports import Answer, Points, Query, Span
+from webhook.ports import SIDE_LABEL, Answer, Points, Query, Span
+from webhook.sources.histograms import native_points
 
 MAX_POINTS: Final = 10_000
 """Evaluation times in one request; Prometheus refuses more than 11,000."""
@@ -320,11 +321,14 @@ def _parsed(query: Query, status: int, body: bytes, meter: _Meter) -> tuple[list
 
 
 def _points(query: Query, one: Mapping[str, Any]) -> Points:
-    if "values" not in one and "histograms" in one:
-        raise SourceRefused(f"{label(query)}: answers with native histograms, which are not read")
+    labels = {str(name): str(value) for name, value in one["metric"].items()}
+    if query.side:
+        labels[SIDE_LABEL] = query.side
+    if "histograms" in one:
+        return native_points(labels, one["histograms"])
     pairs = one["values"]
     return Points(
-        labels={str(name): str(value) for name, value in one["metric"].items()},
+        labels=labels,
         times=np.array([pair[0] for pair in pairs], dtype=np.float64),
         values=np.array([pair[1] for pair in pairs], dtype=np.float64),
     )
@@ -346,6 +350,7 @@ def _merged(points: Sequence[Points]) -> tuple[Points, ...]:
             labels=parts[0].labels,
             times=np.concatenate([part.times for part in parts]),
             values=np.concatenate([part.values for part in parts]),
+            histograms=tuple(histogram for part in parts for histogram in part.histograms),
         )
         for _, parts in sorted(found.items())
     )

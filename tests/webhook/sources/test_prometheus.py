@@ -166,9 +166,9 @@ def test_an_answer_that_trickles_ends_at_the_deadline(body):
         pytest.param(
             200,
             {"status": "success", "data": {"result": [{"metric": {}, "histograms": [[1, {}]]}]}},
-            SourceRefused,
-            "native histograms",
-            id="native histograms",
+            SourceDown,
+            "not an answer of Prometheus",
+            id="a native histogram without its count",
         ),
     ],
 )
