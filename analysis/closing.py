@@ -111,6 +111,25 @@ def workload(replica: str) -> str | None:
     return None
 
 
+class _Told:
+    """One replica as plain lists over looks: what a look holds is asked for thousands of times."""
+
+    def __init__(self, name: str, looks: ReplicaLooks) -> None:
+        self.name = name
+        self.seen: list[bool] = looks.seen.tolist()
+        self.inconsistent: list[bool] = looks.inconsistent.tolist()
+        self.unbinned: list[bool] = looks.unbinned.tolist()
+        known = {
+            field: ~np.isnan(array) if array.ndim == 1 else ~np.isnan(array).any(axis=1)
+            for field, array in looks.fields.items()
+        }
+        self.fields: dict[str, tuple[Json, Json]] = {
+            field: (array.tolist(), known[field].tolist()) for field, array in looks.fields.items()
+        }
+        usable = np.any(list(known.values()), axis=0) if known else np.zeros(looks.seen.size, dtype=np.bool_)
+        self.usable: list[bool] = usable.tolist()
+
+
 class _Closing:
     """One question over all looks that are closed together."""
 
@@ -120,6 +139,7 @@ class _Closing:
         if "counts" in reading.fields and not self.edges:
             self.first, self.edges = bounds(reading, start=start, ends=ends)
         self.sides = {side: side_looks(reading, side, start=start, ends=ends, edges=self.edges) for side in Side}
+        self.told = {side: [_Told(name, looks) for name, looks in self.sides[side].items()] for side in Side}
         self.scraped = {side: _scraped(reading, side, start, ends) for side in Side}
         self.shared = np.zeros(ends.size)
         for one in reading.overlap:
@@ -130,10 +150,11 @@ class _Closing:
         if look < self.first:
             return {}
         result: dict[str, dict[str, Json]] = {}
-        for who, replica in self.sides[side].items():
-            values = {name: _plain(array[look]) for name, array in replica.fields.items()}
-            if any(value is not None for value in values.values()):
-                result[who] = values
+        for one in self.told[side]:
+            if one.usable[look]:
+                result[one.name] = {
+                    name: value[look] if known[look] else None for name, (value, known) in one.fields.items()
+                }
         return result
 
     def reason(self, look: int) -> tuple[str, str] | None:
@@ -146,7 +167,7 @@ class _Closing:
         ):
             if text:
                 return code, text
-        live = {side: [name for name, r in self.sides[side].items() if r.seen[look]] for side in Side}
+        live = {side: [one.name for one in self.told[side] if one.seen[look]] for side in Side}
         return (
             self._mixed(live, look)
             or self._silent(live, look)
@@ -185,17 +206,17 @@ class _Closing:
 
     def _broken(self, look: int) -> tuple[str, str] | None:
         """Return which numbers cannot be true."""
-        for side, replicas in self.sides.items():
-            for name, replica in replicas.items():
-                if replica.inconsistent[look]:
-                    who = f"{side.value} {name}".strip()
+        for side, replicas in self.told.items():
+            for one in replicas:
+                if one.inconsistent[look]:
+                    who = f"{side.value} {one.name}".strip()
                     return "inconsistent_counters", f"{who}: a part exceeds its whole"
-                if replica.unbinned[look] and look >= self.first:
-                    return "missing", f"{side.value} {name} lacks a bucket bound that was pinned"
+                if one.unbinned[look] and look >= self.first:
+                    return "missing", f"{side.value} {one.name} lacks a bucket bound that was pinned"
         if look < self.first:
             return None
-        for side, replicas in self.sides.items():
-            if not any(_usable(replica, look) for replica in replicas.values()):
+        for side, replicas in self.told.items():
+            if not any(one.usable[look] for one in replicas):
                 return "nan", f"{self.reading.metric} is NaN on every replica of the {side.value}"
         return None
 
@@ -203,9 +224,11 @@ class _Closing:
         """Return what was noticed over all looks; empty if nothing."""
         every = [(name, replica) for side in self.sides.values() for name, replica in side.items()]
         unreadable = sum(
-            int(np.sum(r.seen & ~r.unbinned & np.array([not _usable(r, k) for k in range(r.seen.size)])))
-            for _, r in every
-            if r.fields
+            seen and not lacks and not usable
+            for side in self.told.values()
+            for one in side
+            if one.fields
+            for seen, lacks, usable in zip(one.seen, one.unbinned, one.usable, strict=True)
         )
         found: dict[str, Json] = {
             "duplicates": sum(replica.copies > 1 for _, replica in every),
@@ -225,16 +248,6 @@ def _scraped(reading: Reading, side: Side, start: float, ends: FloatArray) -> tu
             present |= counts > 0
             answered |= sums > 0
     return present, answered
-
-
-def _usable(replica: ReplicaLooks, look: int) -> bool:
-    return any(not np.isnan(array[look]).any() for array in replica.fields.values())
-
-
-def _plain(value: FloatArray) -> Json:
-    if np.isnan(value).any():
-        return None
-    return float(value) if np.ndim(value) == 0 else value.tolist()
 
 
 def _listed(names: Sequence[str]) -> str:

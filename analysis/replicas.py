@@ -145,8 +145,8 @@ def first_seen(reading: Reading, side: Side, start: float) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for one in itertools.chain(reading.presence, *reading.fields.values()):
-        if one.labels.get(SIDE_LABEL) != side.value:
-            continue
+        if one.labels.get(SIDE_LABEL) != side.value or one.labels.get(BUCKET_LABEL, "+Inf") != "+Inf":
+            continue  # every histogram has the bucket of everything
         name = _name(one, reading.replica)
         first = int(np.searchsorted(one.times, start + TOLERANCE, side="right"))
         if name and first < one.times.size:

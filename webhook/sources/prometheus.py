@@ -235,7 +235,9 @@ class PrometheusSource:
                 status = response.status_code
         except (OSError, HTTPError) as error:
             raise SourceDown(f"{label(query)}: {_words(error)}") from error
-        return _parsed(query, status, body, meter)
+        points, warnings = read_answer(query, status, body)
+        meter.add(query, series=len(points), samples=sum(one.times.size for one in points))
+        return points, warnings
 
     def _body(self, response: requests.Response, query: Query, deadline: float, meter: _Meter) -> bytes:
         """Read an answer piece by piece, so that a huge one is cut off and a slow one ends at the deadline."""
@@ -300,7 +302,15 @@ def _words(error: Exception) -> str:
     return f"request failed: {str(error)[:120]}"
 
 
-def _parsed(query: Query, status: int, body: bytes, meter: _Meter) -> tuple[list[Points], list[str]]:
+def read_answer(query: Query, status: int, body: bytes) -> tuple[list[Points], list[str]]:
+    """
+    Return the points and warnings of one answer.
+
+    Raises
+    ------
+    SourceDown, SourceRefused
+        It is no answer of Prometheus, or one of refusal.
+    """
     try:
         answer = json.loads(body)
     except ValueError as error:
@@ -316,7 +326,6 @@ def _parsed(query: Query, status: int, body: bytes, meter: _Meter) -> tuple[list
         warnings = [str(word) for word in answer.get("warnings") or ()]
     except (KeyError, TypeError, ValueError) as error:
         raise SourceDown(f"{label(query)}: not an answer of Prometheus ({type(error).__name__})") from error
-    meter.add(query, series=len(points), samples=sum(one.times.size for one in points))
     return points, warnings
 
 
