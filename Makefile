@@ -94,7 +94,7 @@ test-deps:
 
 # The pins: newest versions that satisfy pyproject.toml on every Python we support. Needs uv.
 LOCK := $(or $(UV),$(wildcard $(BIN)/uv),uv) pip compile -q --upgrade --universal --python-version 3.11 --fork-strategy fewest \
-	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+	--generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 lock:  ## renew the pinned requirements (needs uv)
 	@$(LOCK) pyproject.toml -o requirements/runtime.txt
