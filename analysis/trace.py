@@ -1,0 +1,264 @@
+"""
+How a verdict came about, look by look: evidence against its goals, effects with bounds, both sides themselves.
+
+A pure function of policy and record like the verdict, and worked out by the same arithmetic: its last look is what the
+report of that time says. Plots are made of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis import latencies, merging, sides
+from analysis.compare import counts, latency
+from analysis.compare.counts import CountsEvidence
+from analysis.compare.effects import fault_start
+from analysis.compare.gauges import GaugeEvidence
+from analysis.compare.latency import LatencyEvidence
+from analysis.compare.tracks import Track, counts_track, gauge_track, latency_track
+from analysis.grid import Floats
+from analysis.policy import Alphas, Latency, Policy, Question
+from analysis.record import Record
+from analysis.sequential import Sequential
+from analysis.sides import Distribution, Series
+from analysis.types import BoolArray, May, Stage
+from analysis.weighing import demanded, harm_of, weigh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class QuestionTrace:
+    """
+    One question at every look of a release.
+
+    Parameters
+    ----------
+    name, kind : str
+    used : (K,) bool
+        Looks that told something; all False where nothing was weighed.
+    log_e : mapping of str to (K,) float64
+        Natural logarithms by what they speak for: ``worse``, ``tolerated``, ``abort``, ``step``, ``promote``,
+        ``better``, as in `analysis.report.Evidence`; empty where the kind has no sequential evidence.
+    goals : mapping of str to float
+        What each needs.
+    share : float
+        Share of the evidence against the release, in [0, 1]; 0 for a question that can stop nothing.
+    may_abort : bool
+        Whether its evidence is part of the sum that aborts.
+    steps : tuple of float
+        When the weight was seen to change, unix seconds.
+    left_out : tuple of (float, float)
+        Spans that were not used, unix seconds, merged where they touch.
+    fault_start : float or None
+        When harm most likely began; only worth showing where harm was found.
+    track : Track or None
+        The effect with its bounds.
+    series : Series or None
+        What each side did.
+    distribution : Distribution or None
+        Latencies of both sides.
+    """
+
+    name: str
+    kind: str
+    used: BoolArray
+    log_e: Mapping[str, Floats]
+    goals: Mapping[str, float]
+    share: float
+    may_abort: bool
+    steps: tuple[float, ...]
+    left_out: tuple[tuple[float, float], ...]
+    fault_start: float | None
+    track: Track | None
+    series: Series | None
+    distribution: Distribution | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trace:
+    """
+    A release at every look.
+
+    Parameters
+    ----------
+    start : float
+        Unix seconds at which the first look began.
+    ends : (K,) float64
+        Unix time of each look's end, rising.
+    stage : Stage
+        Which demand was made at the end.
+    merged, peak : (K,) float64
+        Log of the weighted sum of all questions' abort evidence, and its running maximum; minus infinity where no
+        question may abort.
+    abort_goal : float
+        What ``peak`` needs.
+    abort_at : float or None
+        End of the look at which the abort was proved, unix seconds.
+    questions : mapping of str to QuestionTrace
+        In the order of the policy; a question that is not weighed and has no numbers of its own is absent.
+    """
+
+    start: float
+    ends: Floats
+    stage: Stage
+    merged: Floats
+    peak: Floats
+    abort_goal: float
+    abort_at: float | None
+    questions: Mapping[str, QuestionTrace]
+
+
+def trace(
+    policy: Policy,
+    record: Record,
+    at: float,
+    *,
+    stage: Stage | None = None,
+    next_weight: float | None = None,
+) -> Trace:
+    """
+    Return how the verdict on a release came about.
+
+    Parameters
+    ----------
+    policy, record, at, stage, next_weight
+        As for `analysis.judge.judge`.
+
+    Returns
+    -------
+    Trace
+        Without questions if no look is closed. Its evidence at the last look is that of the report.
+    """
+    seen = record.until(at)
+    weighed = dict(weigh(policy, seen, next_weight if stage is not Stage.FINAL else 1.0))
+    demand = demanded(policy, weighed, stage, next_weight)
+    harm = harm_of(policy, seen, weighed)
+    lethal = {n: harm.omegas.get(n, 0.0) if policy.question(n).may is May.ABORT else 0.0 for n in weighed}
+    merged = _merged(weighed, lethal, len(seen.ends))
+    found: dict[str, Sequential] = {
+        **{name: _asked_for(one, demand.next_weight) for name, one in weighed.items()},
+        **_unjudged_latencies(policy, seen, weighed, demand.next_weight),
+    }
+    proved = harm.abort.look if harm.abort is not None else None
+    questions = {
+        question.name: told
+        for question in policy.questions
+        if (told := _question(question, policy.alpha, seen, found, harm.omegas)) is not None
+    }
+    return Trace(
+        start=seen.grid.start,
+        ends=seen.ends,
+        stage=demand.stage,
+        merged=merged,
+        peak=np.maximum.accumulate(merged) if len(merged) else merged,
+        abort_goal=-float(np.log(policy.alpha.abort)),
+        abort_at=None if proved is None else float(seen.ends[proved]),
+        questions=questions if len(seen.ends) else {},
+    )
+
+
+def _merged(weighed: Mapping[str, Sequential], lethal: Mapping[str, float], count: int) -> Floats:
+    """Return the log of the weighted sum, (K,)."""
+    if not any(lethal.values()):
+        return np.full(count, -np.inf)
+    return merging.merged(np.stack([one.abort for one in weighed.values()]), np.array([lethal[n] for n in weighed]))
+
+
+def _asked_for(found: Sequential, next_weight: float | None) -> Sequential:
+    """Return the same evidence with the step's demand that the judge made."""
+    if next_weight is None:
+        return found
+    if isinstance(found, CountsEvidence):
+        return counts.with_next_weight(found, next_weight)
+    if isinstance(found, LatencyEvidence):
+        return latency.with_next_weight(found, next_weight)
+    return found
+
+
+def _unjudged_latencies(
+    policy: Policy, record: Record, weighed: Mapping[str, Sequential], next_weight: float | None
+) -> dict[str, Sequential]:
+    """Return the evidence of latencies that only inform: it is shown, and no verdict rests on it."""
+    return {
+        question.name: latency.weigh(data, latencies.asked(question, policy), next_weight)
+        for question in policy.questions
+        if isinstance(question, Latency)
+        and question.name not in weighed
+        and (data := latencies.latency_data(question, record)) is not None
+    }
+
+
+def _question(
+    question: Question, alphas: Alphas, record: Record, found: Mapping[str, Sequential], shares: Mapping[str, float]
+) -> QuestionTrace | None:
+    evidence = found.get(question.name)
+    series = sides.series(question, record)
+    distribution = sides.distribution(question, record)
+    if evidence is None and series is None and distribution is None:
+        return None
+    began = fault_start(evidence) if isinstance(evidence, CountsEvidence) else None
+    starts = record.ends - record.lengths
+    steps = np.flatnonzero(_steps(evidence)) if evidence is not None else np.zeros(0, dtype=np.int64)
+    return QuestionTrace(
+        name=question.name,
+        kind=question.kind,
+        used=np.zeros(len(record.ends), dtype=bool) if evidence is None else evidence.used,
+        log_e={} if evidence is None else _log_e(evidence),
+        goals={} if evidence is None else _goals(alphas),
+        share=shares.get(question.name, 0.0),
+        may_abort=question.may is May.ABORT and shares.get(question.name, 0.0) > 0,
+        steps=tuple(starts[steps].tolist()),
+        left_out=_spans(question, record),
+        fault_start=None if began is None else float(starts[began]),
+        track=_track(evidence),
+        series=series,
+        distribution=distribution,
+    )
+
+
+def _log_e(found: Sequential) -> dict[str, Floats]:
+    return {
+        "worse": found.warn, "tolerated": found.tolerated, "abort": found.abort,
+        "step": found.step, "promote": found.promote, "better": found.better,
+    }  # fmt: skip
+
+
+def _goals(alphas: Alphas) -> dict[str, float]:
+    accepted = {
+        "worse": alphas.freeze, "tolerated": alphas.tolerated, "abort": alphas.abort,
+        "step": alphas.step, "promote": alphas.promote, "better": alphas.promote,
+    }  # fmt: skip
+    return {name: -float(np.log(alpha)) for name, alpha in accepted.items()}
+
+
+def _steps(found: Sequential) -> BoolArray:
+    if isinstance(found, CountsEvidence | LatencyEvidence):
+        return found.steps
+    marked = found.data.steps if isinstance(found, GaugeEvidence) else None
+    return np.zeros(len(found.ends), dtype=bool) if marked is None else marked
+
+
+def _track(found: Sequential | None) -> Track | None:
+    if isinstance(found, CountsEvidence):
+        return counts_track(found)
+    if isinstance(found, LatencyEvidence):
+        return latency_track(found)
+    return gauge_track(found) if isinstance(found, GaugeEvidence) else None
+
+
+def _spans(question: Question, record: Record) -> tuple[tuple[float, float], ...]:
+    """Return the times that were left out, touching looks as one."""
+    raw = record.questions.get(question.name)
+    if raw is None:
+        return ()
+    starts = record.ends - record.lengths
+    spans: list[tuple[float, float]] = []
+    looks = enumerate(raw.left_out)
+    for left_out, run in itertools.groupby(looks, key=lambda look: look[1] is not None):
+        if left_out:
+            places = [place for place, _ in run]
+            spans.append((float(starts[places[0]]), float(record.ends[places[-1]])))
+    return tuple(spans)
