@@ -1,0 +1,72 @@
+"""The objects of some kinds as they are now, kept up by watching."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Callable
+
+from e2e.harness.api import Api, ApiError, Document
+
+PAUSE_S = 0.3
+Listener = Callable[[str, Document], None]
+
+
+class Informer:
+    """
+    Keeps the objects of one kind, of all namespaces.
+
+    Parameters
+    ----------
+    api : Api
+    kind : str
+    told : callable, optional
+        Called with the kind of each event and its object, in the thread that watches.
+    """
+
+    def __init__(self, api: Api, kind: str, told: Listener | None = None) -> None:
+        self._api = api
+        self._kind = kind
+        self._told = told
+        self._objects: dict[tuple[str, str], Document] = {}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"watch-{kind}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more; the connection ends with the API server."""
+        self._ended.set()
+
+    def objects(self, namespace: str = "") -> list[Document]:
+        """Return what exists in a namespace, or everywhere."""
+        with self._lock:
+            return [found for (place, _), found in self._objects.items() if namespace in ("", place)]
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                for event, found in self._api.watch(self._kind):
+                    if self._ended.is_set():
+                        return
+                    self._note(event, found)
+            except (OSError, ApiError, ValueError, http.client.HTTPException):
+                self._ended.wait(PAUSE_S)
+
+    def _note(self, event: str, found: Document) -> None:
+        with self._lock:
+            if event == "LISTED":
+                self._objects.clear()
+                return
+            if event == "BOOKMARK":
+                return
+            key = (found["metadata"].get("namespace", ""), found["metadata"]["name"])
+            if event == "DELETED":
+                self._objects.pop(key, None)
+            else:
+                self._objects[key] = found
+        if self._told:
+            self._told(event, found)
