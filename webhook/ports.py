@@ -136,7 +136,7 @@ class Write:
 
 
 class Store(Protocol):
-    """Where attempts, their looks, reports and overrides are kept. Any method may raise `StoreDown`."""
+    """Where attempts, their looks, reports, overrides and gates are kept. Any method may raise `StoreDown`."""
 
     def attempts(self, namespace: str, name: str) -> list[dict[str, Json]]:
         """Return the documents of every attempt of every revision of one release, oldest opened first."""
@@ -185,6 +185,25 @@ class Store(Protocol):
 
     def overrides(self, namespace: str, name: str) -> list[dict[str, Json]]:
         """Return every override of a release, oldest first."""
+        ...
+
+    def gates(self, canary: tuple[str, str, str]) -> dict[str, Json] | None:
+        """Return the gates of one canary ``(cluster, namespace, name)``, or None."""
+        ...
+
+    def write_gates(self, gates: Mapping[str, Json]) -> None:
+        """
+        Write the gates of one canary: ``cluster namespace name`` (strings) identify them, ``version`` is as in `Write`.
+
+        Raises
+        ------
+        StoreConflict
+            The version is not the stored one (or they are new and exist).
+        """
+        ...
+
+    def all_gates(self, limit: int = 200) -> list[dict[str, Json]]:
+        """Return the gates of all canaries, newest change first."""
         ...
 
     def ping(self) -> None:

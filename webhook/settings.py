@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from analysis.types import Mode
 from webhook.errors import WebhookError
+from webhook.redis_url import SCHEMES, is_redis, read_redis_url, without_secrets
 from webhook.settings_values import (
     basic,
     choice,
@@ -101,8 +102,8 @@ class Settings:
     release does, so an hour costs a source little; with it a broken promise makes us advise and no more."""
 
     # State ------------------------------------------------------------------------------------------
-    store: str = field(default="memory:", metadata=_by(str))
-    """``sqlite:PATH`` or ``memory:``. From an environment the default is a file in the state folder."""
+    store: str = field(default="memory:", metadata=_by(str), repr=False)
+    """``sqlite:PATH``, ``memory:`` or the URL of a Redis. From an environment the default is a file of the user's."""
     retention_s: float = field(default=90 * 86_400.0, metadata=_by(duration))
     """Age at which reports that close nothing are dropped: a quarter answers "why" for any release."""
 
@@ -140,20 +141,29 @@ class Settings:
         if self.source_timeout_s >= self.deadline_s:
             rule = f"must be shorter than the deadline of {self.deadline_s:g} s"
             raise InvalidSettings(f"{rule}, got {self.source_timeout_s:g} s", "source_timeout_s")
+        self._check_store()
+        if "@" in urlsplit(self.prometheus).netloc:
+            raise InvalidSettings("must not hold credentials; use prometheus_basic", "prometheus")
+
+    def _check_store(self) -> None:
+        """Raise `InvalidSettings` for a store that cannot be; nothing of a URL is repeated that may be secret."""
+        shown = without_secrets(self.store)
+        if is_redis(self.store):
+            try:
+                read_redis_url(self.store)
+            except ValueError as error:
+                raise InvalidSettings(f"{error}, got {shown!r}", "store") from error
+            return
         scheme, _, path = self.store.partition(":")
         if scheme not in ("memory", "sqlite") or (scheme == "sqlite") != bool(path):
-            raise InvalidSettings(f"must be sqlite:PATH or memory:, got {self.store!r}", "store")
+            rule = f"must be sqlite:PATH, memory: or a URL ({', '.join(f'{name}://' for name in SCHEMES)})"
+            raise InvalidSettings(f"{rule}, got {shown!r}", "store")
         in_one_process = scheme == "memory" or path == ":memory:"
         if in_one_process and self.workers > 1:
             rule = f"lives in one process, so {self.workers} workers would each remember something else"
-            raise InvalidSettings(f"{rule}; use sqlite:PATH, got {self.store!r}", "store")
+            raise InvalidSettings(f"{rule}; use sqlite:PATH, got {shown!r}", "store")
         if path == ":memory:":
             raise InvalidSettings("must name a file; memory: is the store without one, got ':memory:'", "store")
-        if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            missing = "tls_key_file" if self.tls_key_file is None else "tls_cert_file"
-            raise InvalidSettings("certificate and key belong together; this one is missing", missing)
-        if "@" in urlsplit(self.prometheus).netloc:
-            raise InvalidSettings("must not hold credentials; use prometheus_basic", "prometheus")
 
     @property
     def host(self) -> str:

@@ -94,7 +94,8 @@ def test_a_variable_is_read_in_its_unit(variable, text, name, value):
         pytest.param("DEADLINE", "8 hours", "duration", id="unknown unit"),
         pytest.param("DEADLINE", "0s", "duration", id="no time"),
         pytest.param("BODY_LIMIT", "4MB", "size", id="unknown size"),
-        pytest.param("STORE", "postgres://x", "sqlite:PATH or memory:", id="unknown store"),
+        pytest.param("STORE", "postgres://x", "sqlite:PATH, memory: or a URL", id="unknown store"),
+        pytest.param("STORE", "redis://a,b", "one host; several are Sentinels", id="two servers"),
         pytest.param("STORE", "sqlite:", "sqlite:PATH", id="no path"),
         pytest.param("STORE", "sqlite::memory:", "name a file", id="SQLite without a file"),
         pytest.param("SOURCE_TIMEOUT", "8s", "shorter than the deadline of 8 s", id="no time to judge"),
@@ -105,6 +106,27 @@ def test_a_wrong_value_names_place_and_rule(variable, text, says):
     """Whoever set it can mend it from the message alone."""
     with pytest.raises(InvalidSettings, match=says):
         read(**{variable: text})
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        pytest.param("redis://ops:hunter2@a,b/0", id="in a Redis URL"),
+        pytest.param("redis://a/0?password=hunter2", id="as an option that is none"),
+        pytest.param("postgres://ops:hunter2@a/0", id="in a URL of another store"),
+    ],
+)
+def test_a_wrong_store_is_named_without_its_password(store):
+    """What is shown of a URL ends up in logs: neither user nor password nor options are."""
+    with pytest.raises(InvalidSettings) as refused:
+        read(STORE=store)
+    assert "hunter2" not in str(refused.value)
+    assert "//a" in str(refused.value)
+
+
+def test_a_store_is_not_shown_with_the_settings():
+    """Whoever prints the settings prints no password."""
+    assert "hunter2" not in repr(read(STORE="redis://:hunter2@a"))
 
 
 @pytest.mark.parametrize("store", ["memory:", "sqlite::memory:"])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from webhook.ports import Store
+from webhook.redis_url import is_redis
 
 if TYPE_CHECKING:
     from webhook.settings import Settings
@@ -22,12 +23,16 @@ class ClosableStore(Store, Protocol):
 
 def open_store(settings: Settings, clock: Callable[[], float] = time.time) -> ClosableStore:
     """
-    Return the store that ``settings.store`` names: ``memory:`` or ``sqlite:PATH``.
+    Return the store that ``settings.store`` names: ``memory:``, ``sqlite:PATH`` or the URL of a Redis.
 
     Call it after the server has forked. Nothing is opened before the first use, so this neither
     waits nor fails for a store that is down; wrong words are refused by `webhook.settings`.
     """
     scheme, _, rest = settings.store.partition(":")
+    if is_redis(settings.store):
+        from webhook.stores.redis import RedisStore
+
+        return RedisStore(settings.store, retention_s=settings.retention_s, clock=clock)
     if scheme == "sqlite":
         from webhook.stores.sqlite import SQLiteStore
 

@@ -61,6 +61,11 @@ def release_key(document: Mapping[str, Json]) -> Release:
     )
 
 
+def gates_key(document: Mapping[str, Json]) -> tuple[str, str, str]:
+    """Return ``(cluster, namespace, name)`` of the gates of a canary."""
+    return str(document["cluster"]), str(document["namespace"]), str(document["name"])
+
+
 def report_key(report: Mapping[str, Json], attempt: Mapping[str, Json] | None) -> tuple[Release, int]:
     """
     Return under which release and attempt a report is listed.

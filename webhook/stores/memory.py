@@ -19,6 +19,7 @@ from webhook.stores.documents import (
     RETENTION_S,
     Release,
     attempt_key,
+    gates_key,
     is_closing,
     pack,
     report_key,
@@ -70,6 +71,7 @@ class MemoryStore:
         self._attempts: dict[tuple[Release, int], _Attempt] = {}
         self._reports: dict[str, _Report] = {}
         self._overrides: dict[str, tuple[str, str, bytes]] = {}
+        self._gates: dict[tuple[str, str, str], tuple[int, bytes]] = {}
         self._changes = 0
         self._pruned_at = clock()
 
@@ -180,6 +182,28 @@ class MemoryStore:
         """Return every override of a release, oldest first."""
         with self._lock:
             return [unpack(row[2]) for row in self._overrides.values() if row[:2] == (namespace, name)]
+
+    def gates(self, canary: tuple[str, str, str]) -> dict[str, Json] | None:
+        """Return the gates of one canary, or None."""
+        with self._lock:
+            kept = self._gates.get(canary)
+            return unpack(kept[1]) if kept else None
+
+    def write_gates(self, gates: Mapping[str, Json]) -> None:
+        """Write the gates of a canary; `StoreConflict` if the version is not the stored one."""
+        canary, version = gates_key(gates), int(gates["version"])
+        packed = pack({**gates, "version": version + 1})
+        with self._lock:
+            stored = self._gates[canary][0] if canary in self._gates else 0
+            if version != stored:
+                raise StoreConflict(f"the gates of {canary} are at version {stored}, not {version}")
+            self._gates.pop(canary, None)  # the newest change stands last
+            self._gates[canary] = (version + 1, packed)
+
+    def all_gates(self, limit: int = 200) -> list[dict[str, Json]]:
+        """Return the gates of all canaries, newest change first."""
+        with self._lock:
+            return [unpack(packed) for _, packed in list(reversed(self._gates.values()))[:limit]]
 
     def ping(self) -> None:
         """Return: memory is always there."""

@@ -29,6 +29,7 @@ from webhook.stores.documents import (
     RETENTION_S,
     Release,
     attempt_key,
+    gates_key,
     is_closing,
     pack,
     report_key,
@@ -37,6 +38,7 @@ from webhook.stores.documents import (
 from webhook.stores.sqlite_file import close, create
 
 ONE_RELEASE = "cluster = ? AND namespace = ? AND name = ? AND revision = ?"
+ONE_CANARY = "cluster = ? AND namespace = ? AND name = ?"
 ONE_ATTEMPT = f"{ONE_RELEASE} AND attempt = ?"
 
 
@@ -211,6 +213,21 @@ class SQLiteStore:
                 "INSERT OR IGNORE INTO overrides (id, namespace, name, document) VALUES (?, ?, ?, ?)", row
             )
 
+    def write_gates(self, gates: Mapping[str, Json]) -> None:
+        """Write the gates of a canary; `StoreConflict` if the version is not the stored one."""
+        canary, version = gates_key(gates), int(gates["version"])
+        packed = pack({**gates, "version": version + 1})
+        with self._writing() as connection:
+            row = connection.execute(f"SELECT version FROM gates WHERE {ONE_CANARY}", canary).fetchone()
+            stored = row[0] if row else 0
+            if version != stored:
+                raise StoreConflict(f"the gates of {canary} are at version {stored}, not {version}")
+            connection.execute(
+                "INSERT OR REPLACE INTO gates (cluster, namespace, name, version, changed, document)"
+                " VALUES (?, ?, ?, ?, (SELECT COALESCE(MAX(changed), 0) + 1 FROM gates), ?)",
+                (*canary, version + 1, packed),
+            )
+
     def ping(self) -> None:
         """Return if a row could be written; raise `StoreDown` otherwise."""
         with self._writing() as connection:
@@ -259,6 +276,15 @@ class SQLiteStore:
         """Return every override of a release, oldest first."""
         query = "SELECT document FROM overrides WHERE namespace = ? AND name = ? ORDER BY seq"
         return self._documents(query, namespace, name)
+
+    def gates(self, canary: tuple[str, str, str]) -> dict[str, Json] | None:
+        """Return the gates of one canary, or None."""
+        found = self._documents(f"SELECT document FROM gates WHERE {ONE_CANARY}", *canary)
+        return found[0] if found else None
+
+    def all_gates(self, limit: int = 200) -> list[dict[str, Json]]:
+        """Return the gates of all canaries, newest change first."""
+        return self._documents("SELECT document FROM gates ORDER BY changed DESC LIMIT ?", limit)
 
 
 def _write_attempt(connection: sqlite3.Connection, document: Mapping[str, Json]) -> int:

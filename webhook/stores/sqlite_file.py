@@ -19,31 +19,38 @@ BUSY_TIMEOUT_S = 2.0
 """Seconds to wait for another writer: a quarter of what a whole verdict may take."""
 
 SCHEMA = """
-CREATE TABLE attempts (
+CREATE TABLE IF NOT EXISTS attempts (
     seq INTEGER PRIMARY KEY,
     cluster TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, revision TEXT NOT NULL,
     attempt INTEGER NOT NULL, version INTEGER NOT NULL, changed INTEGER NOT NULL, document BLOB NOT NULL,
     UNIQUE (namespace, name, cluster, revision, attempt)
 );
-CREATE INDEX attempts_changed ON attempts (changed);
-CREATE TABLE looks (
+CREATE INDEX IF NOT EXISTS attempts_changed ON attempts (changed);
+CREATE TABLE IF NOT EXISTS looks (
     attempt INTEGER NOT NULL REFERENCES attempts, number INTEGER NOT NULL, document BLOB NOT NULL,
     PRIMARY KEY (attempt, number)
 ) WITHOUT ROWID;
-CREATE TABLE reports (
+CREATE TABLE IF NOT EXISTS reports (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
     cluster TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, revision TEXT NOT NULL,
     attempt INTEGER NOT NULL, closing INTEGER NOT NULL, written REAL NOT NULL, document BLOB NOT NULL
 );
-CREATE INDEX reports_release ON reports (namespace, name, cluster, revision, attempt);
-CREATE INDEX reports_written ON reports (written) WHERE NOT closing;
-CREATE TABLE overrides (
+CREATE INDEX IF NOT EXISTS reports_release ON reports (namespace, name, cluster, revision, attempt);
+CREATE INDEX IF NOT EXISTS reports_written ON reports (written) WHERE NOT closing;
+CREATE TABLE IF NOT EXISTS overrides (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
     namespace TEXT NOT NULL, name TEXT NOT NULL, document BLOB NOT NULL
 );
-CREATE INDEX overrides_release ON overrides (namespace, name);
-CREATE TABLE ping (only INTEGER PRIMARY KEY CHECK (only = 1), at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS overrides_release ON overrides (namespace, name);
+CREATE TABLE IF NOT EXISTS gates (
+    cluster TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+    version INTEGER NOT NULL, changed INTEGER NOT NULL, document BLOB NOT NULL,
+    PRIMARY KEY (namespace, name, cluster)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ping (only INTEGER PRIMARY KEY CHECK (only = 1), at REAL NOT NULL);
 """
+NEWEST_TABLE = "gates"
+"""A file of an earlier version gets what it lacks, and stays readable for that version."""
 
 
 def close(connections: list[sqlite3.Connection]) -> None:
@@ -115,11 +122,11 @@ def _make_tables(connection: sqlite3.Connection, path: Path) -> None:
 
 def _is_ready(connection: sqlite3.Connection, path: Path) -> bool:
     """Return whether the tables are there, without waiting for writers; `StoreDown` if they are not ours."""
-    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if tables and mark != APPLICATION_ID:
         raise StoreDown(f"{path.name}: is a database of another program; choose another path")
     if version > SCHEMA_VERSION:
         raise StoreDown(f"{path.name}: has schema {version}, this version knows up to {SCHEMA_VERSION}")
-    return bool(tables)
+    return NEWEST_TABLE in tables

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.redis_server import running
 from webhook.stores.memory import MemoryStore
+from webhook.stores.redis import RedisStore
 from webhook.stores.sqlite import SQLiteStore
 
 
@@ -23,9 +25,31 @@ def clock():
     return Clock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def shared_redis():
+    """One Redis for all tests that take nothing down; each finds it empty by `redis_server`."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(shared_redis):
+    shared_redis.client.flushall()
+    return shared_redis
+
+
+@pytest.fixture
+def redis_store(redis_server, clock):
+    made = RedisStore(redis_server.url, clock=clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 def store(request, tmp_path, clock):
-    if request.param == "memory":
+    if request.param == "redis":
+        made = request.getfixturevalue("redis_store")
+    elif request.param == "memory":
         made = MemoryStore(clock=clock)
     else:
         made = SQLiteStore(tmp_path / "weighbridge.db", clock=clock)
