@@ -12,13 +12,16 @@ from analysis.compare.effects import counts_by_step, fault_start, largest_abort,
 from analysis.demand import OWN_SHARE_S
 from analysis.forecast import Forecast, Wait, forecast
 from analysis.noise import FEWEST_LOOKS
-from analysis.policy import Policy, Proportion
+from analysis.policy import Alphas, Policy, Proportion, Rate
 from analysis.record import QuestionRecord, Record
 from analysis.report import Evidence, about
+from analysis.sequential import Sequential
 from analysis.types import Effect, Json, Side, State
 
 SHOWN_RATIO = 2.0
 """The ratio for which a report says whether the pods at hand could prove it."""
+LEANING = math.log(3)
+"""Log evidence from which "worse" is said to lean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,27 +41,51 @@ class Standing:
     burst: int | None = None
 
 
-def state_of(found: CountsEvidence, standing: Standing) -> State:
+def state_of(found: Sequential, standing: Standing, alphas: Alphas) -> State:
     """Return the state of a question with data, the first that holds of those of the architecture."""
-    proved = float(found.promote[-1]) >= -math.log(found.question.alphas.promote)
+    proved = float(found.promote[-1]) >= -math.log(alphas.promote)
     if standing.guilty:
         return State.WORSE
-    if proved and float(found.better[-1]) >= -math.log(found.question.alphas.promote):
+    if proved and float(found.better[-1]) >= -math.log(alphas.promote):
         return State.BETTER
     if proved:
         return State.NO_WORSE
     return State.DEGRADED if standing.frozen else State.UNDECIDED
 
 
+def log_e_of(found: Sequential) -> dict[str, float]:
+    """Return the present log evidence of a question of any kind, by claim."""
+    return {
+        "worse": float(found.warn[-1]),
+        "tolerated": float(found.tolerated[-1]),
+        "abort": float(found.abort[-1]),
+        "promote": float(found.promote[-1]),
+        "step": float(found.step[-1]),
+        "better": float(found.better[-1]),
+    }
+
+
+def goals_of(alphas: Alphas) -> dict[str, float]:
+    """Return what each claim needs, natural logarithms."""
+    return {
+        "worse": -math.log(alphas.freeze),
+        "tolerated": -math.log(alphas.tolerated),
+        "abort": -math.log(alphas.abort),
+        "promote": -math.log(alphas.promote),
+        "step": -math.log(alphas.step),
+        "better": -math.log(alphas.promote),
+    }
+
+
 def evidence_of(
-    question: Proportion, policy: Policy, record: Record, found: CountsEvidence, standing: Standing
+    question: Proportion | Rate, policy: Policy, record: Record, found: CountsEvidence, standing: Standing
 ) -> Evidence:
     """
     Return the evidence of a question in full: counts, effect, odds, noise, forecast, advice and reason.
 
     Parameters
     ----------
-    question : Proportion
+    question : Proportion or Rate
     policy : Policy
     record : Record
         The one that was weighed.
@@ -69,32 +96,18 @@ def evidence_of(
     -------
     Evidence
     """
-    state = state_of(found, standing)
+    state = state_of(found, standing, policy.alpha)
     counts = _counts(found, record.questions[question.name])
     shown = shown_effect(found, state)
     ahead = _ahead(found, standing)
-    log_e = {
-        "worse": float(found.warn[-1]),
-        "tolerated": float(found.tolerated[-1]),
-        "abort": float(found.abort[-1]),
-        "promote": float(found.promote[-1]),
-        "step": float(found.step[-1]),
-        "better": float(found.better[-1]),
-    }
+    log_e = log_e_of(found)
     return replace(
         about(question, state, _reason(question, state, found, counts, shown, ahead, standing)),
         counts=counts,
         effect=shown,
         log_e=log_e,
-        goals={
-            "worse": -math.log(policy.alpha.freeze),
-            "tolerated": -math.log(policy.alpha.tolerated),
-            "abort": -math.log(policy.alpha.abort),
-            "promote": -math.log(policy.alpha.promote),
-            "step": -math.log(policy.alpha.step),
-            "better": -math.log(policy.alpha.promote),
-        },
-        odds=_odds(state, log_e, standing),
+        goals=goals_of(policy.alpha),
+        odds=odds_of(state, log_e, standing),
         noise={
             "phi": found.phi,
             "pod_sd": found.pod_sd,
@@ -160,14 +173,15 @@ def _forecast(ahead: Forecast | None) -> dict[str, Json] | None:
         return None
     return {
         "at_weight": ahead.weight,
-        "promote": _wait(ahead.promote),
-        "abort": _wait(ahead.abort),
+        "promote": waiting(ahead.promote),
+        "abort": waiting(ahead.abort),
         "faster": None if ahead.faster is None else {"weight": ahead.faster.weight, "seconds": ahead.faster.seconds},
         "worst_cost": ahead.worst_cost,
     }
 
 
-def _wait(wait: Wait) -> dict[str, Json]:
+def waiting(wait: Wait) -> dict[str, Json]:
+    """Return a wait as reports show it."""
     return {
         "canary_requests": wait.canary_requests,
         "seconds": wait.seconds,
@@ -202,7 +216,8 @@ def _advice(found: CountsEvidence, ahead: Forecast | None) -> list[str]:
     return lines
 
 
-def _odds(state: State, log_e: Mapping[str, float], standing: Standing) -> str:
+def odds_of(state: State, log_e: Mapping[str, float], standing: Standing) -> str:
+    """Return the leading evidence of a question in words."""
     if state in (State.WORSE, State.DEGRADED):
         return f"{words.odds(log_e['worse'])} for 'worse than stable'"
     if state in (State.NO_WORSE, State.BETTER):
@@ -261,7 +276,7 @@ def compared(label: str, counts: Mapping[str, Json], shown: Effect | None) -> st
 
 
 def _reason(
-    question: Proportion,
+    question: Proportion | Rate,
     state: State,
     found: CountsEvidence,
     counts: Mapping[str, Json],
@@ -289,7 +304,7 @@ def _missing(found: CountsEvidence, standing: Standing, limit: str) -> str:
     if not found.prepared.looks.used.any():
         return f"nothing weighed yet: the noise of the stable side is learned from its first {FEWEST_LOOKS} looks"
     warn = float(found.warn[-1])
-    if warn >= math.log(3) and warn > float(found.step[-1]):
+    if warn >= LEANING and warn > float(found.step[-1]):
         needed = words.odds(-math.log(found.question.alphas.freeze))
         return f"statistical test leans to worse than stable, odds {words.odds(warn)} of {needed} needed"
     if not standing.final:
@@ -315,7 +330,7 @@ def _soon(ahead: Forecast | None) -> str:
 
 def affordable(found: Evidence, *, final: bool) -> str:
     """Return why a question lets a release go on: what was proved for the step that is taken, with its odds."""
-    if found.counts is None:
+    if found.counts is None or "rate" not in found.counts["canary"]:
         return found.reason
     head = compared(found.name.replace("-", " "), found.counts, found.effect)
     if final:

@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from analysis import limits, words
-from analysis.compare.counts import CountsEvidence, with_next_weight
 from analysis.explaining import affordable
-from analysis.policy import Limits, Policy, Proportion
+from analysis.policy import Limits, Policy
 from analysis.record import Record
+from analysis.remarks import left_out, remarks
 from analysis.report import Evidence, Report
 from analysis.types import Json, May, NoData, Stage, State, Verdict, Window
-from analysis.weighing import Demand, Harm, answered, demanded, harm_of, weigh
+from analysis.variations import VARIATION
+from analysis.weighing import Demand, Harm, Weighed, answered, demanded, harm_of, varying, weigh, with_next_weight
 
 SILENT = frozenset({State.NO_DATA, State.INCOMPARABLE, State.STALE})
 PROVED = frozenset({State.NO_WORSE, State.BETTER})
@@ -71,9 +72,9 @@ def judge(
     weighed = weigh(policy, seen, next_weight if stage is not Stage.FINAL else 1.0)
     demand = demanded(policy, weighed, stage, next_weight)
     if demand.next_weight is not None and demand.next_weight != next_weight and stage is not Stage.FINAL:
-        weighed = {name: with_next_weight(found, demand.next_weight) for name, found in weighed.items()}
-    harm = harm_of(policy, seen, weighed)
-    evidence = tuple(answered(q, policy, seen, weighed, demand, harm) for q in policy.questions)
+        weighed = with_next_weight(policy, seen, weighed, demand.next_weight)
+    harm, varied = harm_of(policy, seen, weighed), varying(policy, seen)
+    evidence = tuple(answered(q, policy, seen, weighed, varied, demand, harm) for q in policy.questions)
     verdict, reason = _decide(policy, seen, evidence, demand, harm, weighed)
     window = Window(
         start=seen.grid.start,
@@ -88,7 +89,7 @@ def judge(
         evidence=evidence,
         score=_score(verdict, evidence, demand),
         forecast=_forecast(verdict, evidence, demand),
-        left_out=tuple(_left_out(seen)),
+        left_out=tuple(left_out(seen)),
         flags=tuple(sorted({flag for e in evidence for flag in e.flags})),
         notes=tuple(remarks(seen)),
         weight=demand.observed,
@@ -126,7 +127,7 @@ def _decide(
     evidence: Sequence[Evidence],
     demand: Demand,
     harm: Harm,
-    weighed: Mapping[str, CountsEvidence],
+    weighed: Weighed,
 ) -> tuple[Verdict, str]:
     """Return the first rule that holds: abort, hold, promote, deadline, hold."""
     counted = [e for e in evidence if not e.muted and e.may != May.REPORT.value]
@@ -135,7 +136,7 @@ def _decide(
         return Verdict.ABORT, culprit
     if demand.stage is Stage.PRE:
         return Verdict.PROMOTE, "before traffic: no limit is broken and nothing is compared yet"
-    obstacle = standing_obstacle(policy, counted)
+    obstacle = harm.suspect.reason if harm.suspect is not None else standing_obstacle(policy, counted)
     missing = "" if obstacle else missing_proof(policy, record, counted, demand, weighed)
     if not obstacle and not missing:
         return Verdict.PROMOTE, _praise(policy, counted, demand)
@@ -157,7 +158,8 @@ def proved_harm(policy: Policy, record: Record, counted: Sequence[Evidence], har
             return f"{worst.reason}; unresolved for {limit}"
         return worst.reason
     for found in counted:
-        if found.state is State.OVER_LIMIT and found.may == May.ABORT.value:
+        standing = found.proof == VARIATION and found.state is State.WORSE
+        if (standing or found.state is State.OVER_LIMIT) and found.may == May.ABORT.value:
             return found.reason
     served = float(record.ends[-1] - record.grid.start) if len(record.ends) else 0.0
     for found in counted:
@@ -180,12 +182,12 @@ def _holds_silent(policy: Policy, found: Evidence) -> bool:
 
 def standing_obstacle(policy: Policy, counted: Sequence[Evidence]) -> str:
     """Return why nothing may be promoted, whatever else was proved: a freeze, silence, a limit."""
-    order = [State.DEGRADED, State.OVER_LIMIT, State.INCOMPARABLE, State.NO_DATA, State.STALE]
+    order = [State.WORSE, State.DEGRADED, State.OVER_LIMIT, State.INCOMPARABLE, State.NO_DATA, State.STALE]
     for state in order:
         for found in counted:
             if found.state is not state:
                 continue
-            if state is State.DEGRADED and found.required:
+            if state is State.WORSE or (state is State.DEGRADED and (found.required or found.proof == VARIATION)):
                 return found.reason
             if state is State.OVER_LIMIT or _holds_silent(policy, found):
                 return found.reason
@@ -202,7 +204,7 @@ def missing_proof(
     record: Record,
     counted: Sequence[Evidence],
     demand: Demand,
-    weighed: Mapping[str, CountsEvidence],
+    weighed: Weighed,
 ) -> str:
     """Return what a promotion still lacks, an empty string if nothing."""
     held = [e for e in counted if e.kind == Limits.kind and e.state is State.UNDECIDED]
@@ -210,7 +212,12 @@ def missing_proof(
         return held[0].reason
     needed = [e for e in counted if e.required and e.kind != Limits.kind and not _excused(policy, e)]
     limited = [e for e in counted if e.kind == Limits.kind and not _excused(policy, e)]
+    varied = [e for e in counted if e.proof == VARIATION]
+    if not needed and varied and any(e.state is State.WITHIN_VARIATION for e in varied):
+        needed = [e for e in varied if e.state is State.WITHIN_VARIATION]
     if not needed and not limited:
+        if varied:
+            return varied[0].reason
         silent = [e.reason for e in counted if _excused(policy, e)]
         return silent[0] if silent else "no question of this policy is required, so nothing can be proved"
     open_ones = [e for e in needed if not _met(e, policy, demand)]
@@ -232,14 +239,14 @@ def _met(found: Evidence, policy: Policy, demand: Demand) -> bool:
 
 
 def _step_proved(found: Evidence, policy: Policy) -> bool:
-    if found.kind != Proportion.kind:
-        return False
+    if found.proof == VARIATION:
+        return found.state is State.WITHIN_VARIATION
     return (found.log_e.get("step") or -math.inf) >= -math.log(policy.alpha.step)
 
 
 def _proved(found: Evidence, policy: Policy) -> bool:
     """Return whether a question gave the proof that the last step asks for."""
-    return _step_proved(found, policy) and found.state in PROVED
+    return _step_proved(found, policy) and (found.proof == VARIATION or found.state in PROVED)
 
 
 def _progress(demand: Demand) -> Callable[[Evidence], float]:
@@ -248,6 +255,8 @@ def _progress(demand: Demand) -> Callable[[Evidence], float]:
 
 def _share_of_goal(found: Evidence, demand: Demand) -> float:
     """Return how much of the proof that this stage asks for is there, in [0, 1]."""
+    if found.proof == VARIATION:
+        return float(found.state is State.WITHIN_VARIATION)
     if not found.log_e:
         return 0.0
     names = ("step", "promote") if demand.stage in (Stage.FINAL, Stage.POST) else ("step",)
@@ -265,7 +274,7 @@ def _too_few(policy: Policy, record: Record) -> str:
     return f"{words.count(total)} of at least {words.count(policy.min_requests)} canary requests seen"
 
 
-def _too_young(policy: Policy, record: Record, weighed: Mapping[str, CountsEvidence]) -> str:
+def _too_young(policy: Policy, record: Record, weighed: Weighed) -> str:
     """Return why the running step is too young, an empty string if it is not."""
     if not len(record.ends):
         return "no look is closed yet"
@@ -281,7 +290,7 @@ def _too_young(policy: Policy, record: Record, weighed: Mapping[str, CountsEvide
     return f"proved, but this step has lasted {words.duration(lasted)} of at least {words.duration(policy.min_step)}"
 
 
-def _unheld(record: Record, limited: Sequence[Evidence], weighed: Mapping[str, CountsEvidence]) -> str:
+def _unheld(record: Record, limited: Sequence[Evidence], weighed: Weighed) -> str:
     """Return which limits have not read a look of the running step: what an earlier step kept does not pay for it."""
     began = _step_began(record, weighed)
     for found in limited:
@@ -291,7 +300,7 @@ def _unheld(record: Record, limited: Sequence[Evidence], weighed: Mapping[str, C
     return ""
 
 
-def _step_began(record: Record, weighed: Mapping[str, CountsEvidence]) -> float:
+def _step_began(record: Record, weighed: Weighed) -> float:
     """
     Return when the running weight step began, unix seconds.
 
@@ -325,7 +334,9 @@ def _praise(policy: Policy, counted: Sequence[Evidence], demand: Demand) -> str:
     if not proofs:
         return limits.KEPT if any(e.kind == Limits.kind for e in counted) else "nothing speaks against it"
     weakest = min(proofs, key=_progress(demand))
-    return affordable(weakest, final=demand.stage in (Stage.FINAL, Stage.POST))
+    weaker = sum(e.proof == VARIATION for e in proofs)
+    rests = f"; {weaker} of {len(proofs)} questions rest on the weaker proof" if weaker else ""
+    return affordable(weakest, final=demand.stage in (Stage.FINAL, Stage.POST)) + rests
 
 
 def _score(verdict: Verdict, evidence: Sequence[Evidence], demand: Demand) -> float:
@@ -353,44 +364,11 @@ def _forecast(verdict: Verdict, evidence: Sequence[Evidence], demand: Demand) ->
     if slowest is None:
         return None
     wait = slowest["promote"]
+    counted = float(wait["canary_requests"])
     possible = math.isfinite(wait["seconds"])
     return {
-        "canary_requests": math.ceil(wait["canary_requests"]) if possible else None,
+        "canary_requests": math.ceil(wait["canary_requests"]) if possible and not math.isnan(counted) else None,
         "seconds": math.ceil(wait["seconds"]) if possible else None,
         "at_weight": slowest["at_weight"],
         "faster": slowest["faster"],
     }
-
-
-def remarks(record: Record) -> list[str]:
-    """Return what was noticed while the record was read, one line each."""
-    said = {
-        "late": "{} events came after their look had closed and are in none",
-        "duplicates": "{} replicas came more than once, from several scrapes: one copy of each was kept",
-        "disagreeing": "copies of a replica disagree: {}",
-        "unreadable": "{} looks of single replicas were unreadable (NaN) and are left out",
-    }
-    lines: list[str] = []
-    for name, question in record.questions.items():
-        for key, text in said.items():
-            value = question.notes.get(key)
-            if value:
-                shown = ", ".join(value[:3]) if isinstance(value, list) else value
-                lines.append(f"{name}: {text.format(shown)}")
-    return lines
-
-
-def _left_out(record: Record) -> list[dict[str, Json]]:
-    """Return what was not used and why, one entry per question and cause, with how many looks and the last of them."""
-    found: dict[tuple[str, str], dict[str, Json]] = {}
-    for name, question in record.questions.items():
-        for look, reason in enumerate(question.left_out):
-            if reason is None:
-                continue
-            entry = found.setdefault(
-                (name, reason.code),
-                {"question": name, "code": reason.code, "text": reason.text, "looks": 0, "last": 0.0},
-            )
-            entry["looks"] += 1
-            entry["text"], entry["last"] = reason.text, float(record.ends[look])
-    return list(found.values())

@@ -88,16 +88,25 @@ class Abort:
     burst : int
         The loudest look of that question, left out by the burst check.
     look : int or None
-        Look of the abort; None while one look alone carries the evidence.
+        Look of the abort; None while one look, or one replica, alone carries the evidence.
+    suspect : int or None
+        Which of the replicas that were left out blocks it, where one does.
     """
 
     candidate: int
     question: int
     burst: int
     look: int | None
+    suspect: int | None = None
 
 
-def find_abort(questions: Sequence[Sequential], omega: Floats, alpha: float) -> Abort | None:
+def find_abort(
+    questions: Sequence[Sequential],
+    omega: Floats,
+    alpha: float,
+    others: Sequence[Sequence[Sequential]] = (),
+    since: int = 0,
+) -> Abort | None:
     """
     Return the abort of a release, or what blocks it.
 
@@ -109,6 +118,10 @@ def find_abort(questions: Sequence[Sequential], omega: Floats, alpha: float) -> 
         From `shares`.
     alpha : float
         Accepted share of good releases that are aborted.
+    others : sequence of M questions each
+        The same evidence without one replica of the canary each: it must be 10 without any of them.
+    since : int
+        First look at which there were replicas enough to ask that.
 
     Returns
     -------
@@ -135,8 +148,25 @@ def find_abort(questions: Sequence[Sequential], omega: Floats, alpha: float) -> 
     reduced = log_e.copy()
     reduced[loudest] = questions[loudest].without_looks([burst]).abort
     stands = reached & (merged(reduced, omega) >= np.log(BURST_ODDS))
+    last = int(np.flatnonzero(stands)[-1]) if stands.any() else -1
+    left = [merged(np.stack([q.abort for q in each]), omega) for each in others]
+    suspect = carried(last, left) if last >= since else None
+    early = np.arange(len(total)) < since
+    for each in left:
+        stands &= early | (each >= np.log(BURST_ODDS))
     look = int(stands.argmax()) if stands.any() else None
-    return Abort(candidate=candidate, question=loudest, burst=burst, look=look)
+    return Abort(
+        candidate=candidate, question=loudest, burst=burst, look=look, suspect=None if look is not None else suspect
+    )
+
+
+def carried(look: int, without: Sequence[Floats]) -> int | None:
+    """Return which replica alone carries the evidence at a look: without it, log evidence is below 10 : 1 and least."""
+    if not without:
+        return None
+    left = [float(each[look]) for each in without]
+    least = int(np.argmin(left))
+    return least if left[least] < np.log(BURST_ODDS) else None
 
 
 def frozen(evidence: Sequential, omega: float, alphas: Alphas) -> BoolArray:

@@ -122,7 +122,7 @@ class Deadline:
             positive("/deadline/then/promote_if", self.limit)
 
 
-JUDGED = frozenset({Proportion.kind, Limits.kind})
+JUDGED = frozenset(kind.kind for kind in (Proportion, Rate, Ratio, Latency, Gauge, Quantile, Limits))
 """Kinds that this version judges. Others are parsed, may be muted and named by a limit, and are refused otherwise."""
 
 

@@ -1,16 +1,23 @@
-"""From a record to counts: the aligned arrays of a question of kind ``proportion``, or why there are none."""
+"""From a record to counts: the aligned arrays of a ``proportion`` (or a ``rate``), or why there are none."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 
 from analysis import noise, silences
 from analysis.compare.counts import CountsData, CountsQuestion
 from analysis.noise import FEWEST_LOOKS, Noise
-from analysis.policy import Policy, Proportion
+from analysis.policy import Policy, Proportion, Rate
 from analysis.record import QuestionRecord, Record, SideSeries
 from analysis.silences import Silence
 from analysis.types import FloatArray
+
+Counted = tuple[str, str]
+"""The fields of a record that count events, and what they are counted per."""
+BAD_OF_TOTAL: Final[Counted] = ("bad", "total")
+EVENTS_PER_EXPOSURE: Final[Counted] = ("events", "exposure")
 
 
 def asked(question: Proportion, policy: Policy) -> CountsQuestion:
@@ -29,14 +36,16 @@ def silence(question: Proportion, record: Record) -> Silence | None:
     return silences.silence(question, record, ("total",))
 
 
-def counts_data(question: Proportion, record: Record) -> CountsData:
+def counts_data(question: Proportion | Rate, record: Record, fields: Counted = BAD_OF_TOTAL) -> CountsData:
     """
     Return the aligned arrays of a question; sides without a replica get one that never had a request.
 
     Parameters
     ----------
-    question : Proportion
+    question : Proportion or Rate
     record : Record
+    fields : (str, str)
+        What counts the events, and what they are counted per.
 
     Returns
     -------
@@ -52,18 +61,19 @@ def counts_data(question: Proportion, record: Record) -> CountsData:
             baseline_bad=nothing, baseline_total=nothing, canary_bad=nothing, canary_total=nothing,
             left_out=np.zeros(looks, dtype=bool), ends=record.ends, seconds=record.lengths,
         )  # fmt: skip
-    summary, short = history_of(found, record.grid.length)
+    part, whole = fields
+    summary, short = history_of(found, record.grid.length, fields)
     names = found.baseline.replicas or ("",)
     earlier: tuple[FloatArray | None, FloatArray | None] = (None, None)
     if short is not None:
         names = tuple(sorted({*names, *short.replicas}))
-        width = short.fields["total"].shape[1]
-        earlier = _rows(short, "bad", names, width), _rows(short, "total", names, width)
+        width = short.fields[whole].shape[1]
+        earlier = _rows(short, part, names, width), _rows(short, whole, names, width)
     return CountsData(
-        baseline_bad=_rows(found.baseline, "bad", names, looks),
-        baseline_total=_rows(found.baseline, "total", names, looks),
-        canary_bad=_rows(found.canary, "bad", found.canary.replicas or ("",), looks),
-        canary_total=_rows(found.canary, "total", found.canary.replicas or ("",), looks),
+        baseline_bad=_rows(found.baseline, part, names, looks),
+        baseline_total=_rows(found.baseline, whole, names, looks),
+        canary_bad=_rows(found.canary, part, found.canary.replicas or ("",), looks),
+        canary_total=_rows(found.canary, whole, found.canary.replicas or ("",), looks),
         left_out=np.array([reason is not None for reason in found.left_out], dtype=bool),
         ends=record.ends,
         seconds=record.lengths,
@@ -82,7 +92,9 @@ def _rows(series: SideSeries, field: str, names: tuple[str, ...], looks: int) ->
     return array
 
 
-def history_of(found: QuestionRecord, length: float) -> tuple[Noise | None, SideSeries | None]:
+def history_of(
+    found: QuestionRecord, length: float, fields: Counted = BAD_OF_TOTAL
+) -> tuple[Noise | None, SideSeries | None]:
     """
     Return what is known of the stable history: a summary, and the looks themselves if they are fewer than 8.
 
@@ -91,12 +103,15 @@ def history_of(found: QuestionRecord, length: float) -> tuple[Noise | None, Side
     found : QuestionRecord
     length : float
         Seconds of one look of the history.
+    fields : (str, str)
     """
+    part, whole = fields
     known = found.noise
     if known is not None and known.counted >= FEWEST_LOOKS:
         return known, None
-    if found.history is None or "total" not in found.history.fields:
+    if found.history is None or not {part, whole} <= set(found.history.fields):
         return known, None
-    bad, total = found.history.fields["bad"], found.history.fields["total"]
-    learned = noise.learn(bad, total, np.full(bad.shape[1], length), found.visible)
+    bad, total = found.history.fields[part], found.history.fields[whole]
+    shares = fields == BAD_OF_TOTAL
+    learned = noise.learn(bad, total, np.full(bad.shape[1], length), found.visible, shares=shares)
     return learned, None if learned.counted >= FEWEST_LOOKS else found.history

@@ -30,8 +30,11 @@ class Evidence:
     required, muted : bool
     may : str
         The strongest thing the question may do.
+    proof : str
+        ``sequential``, or ``variation``: the weaker one, of a series without counts. Empty for limits and silence.
     counts : mapping or None
-        ``{"baseline": {"bad", "total", "rate", "replicas"}, "canary": {…}}`` where it counts.
+        ``{"baseline": {"bad", "total", "rate", "replicas"}, "canary": {…}}`` where it counts; latencies have ``total``
+        alone, levels ``level``, the mean over the run.
     effect : Effect or None
     log_e : mapping
         Natural logarithms of evidence by what it speaks for: ``worse``, ``tolerated`` (worse than
@@ -62,6 +65,7 @@ class Evidence:
     required: bool = True
     muted: bool = False
     may: str = "abort"
+    proof: str = ""
     counts: Mapping[str, Json] | None = None
     effect: Effect | None = None
     log_e: Mapping[str, float | None] = field(default_factory=dict)

@@ -7,20 +7,27 @@ All questions of a release weighed together: what is demanded, what speaks for h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis import limits, merging
-from analysis.compare import counts
+from analysis import explain_variation, limits, merging
 from analysis.compare.counts import CountsEvidence
+from analysis.compare.latency import LatencyEvidence
 from analysis.demand import next_weight as default_next
-from analysis.explaining import Standing, evidence_of, observed_share
-from analysis.policy import OMEGA, Limits, Policy, Proportion, Question
-from analysis.proportions import asked, counts_data, silence
+from analysis.explain_latency import observed_share as latency_share
+from analysis.explaining import LEANING, Standing, observed_share
+from analysis.kinds import Nothing, kind_of
+from analysis.policy import OMEGA, Limits, Objective, Policy, Question
 from analysis.record import Record
 from analysis.report import Evidence, about
-from analysis.types import May, Stage, State
+from analysis.sequential import Sequential
+from analysis.suspects import Suspect, Without, without_each
+from analysis.types import BoolArray, May, Stage, State
+from analysis.variations import SEQUENTIAL, VARIATION, Varied, judged, proof_of, vary
+
+Weighed = Mapping[str, Sequential]
+"""The sequential evidence of the questions that have data, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,24 +39,43 @@ class Demand:
     observed: float | None
 
 
-def weigh(policy: Policy, record: Record, next_weight: float | None) -> dict[str, CountsEvidence]:
-    """Return the evidence of every question that counts, by name; empty while no look is closed."""
+def weigh(policy: Policy, record: Record, next_weight: float | None) -> dict[str, Sequential]:
+    """
+    Return the sequential evidence of every question that has data, by name; empty while no look is closed.
+
+    Levels come last: where the traffic split changed is read from the requests of the others.
+    """
+    found: dict[str, Sequential] = {}
+    if not len(record.ends):
+        return found
+    asked = [q for q in policy.questions if proof_of(q, record) == SEQUENTIAL]
+    steps: BoolArray | None = None
+    for question in sorted(asked, key=lambda q: not kind_of(q, record).splits):
+        kind = kind_of(question, record)
+        evidence = kind.weigh(question, policy, record, next_weight, steps)
+        if evidence is None:
+            continue
+        found[question.name] = evidence
+        if kind.splits and steps is None and evidence.first_look is not None:
+            steps = evidence.steps
+    return {q.name: found[q.name] for q in asked if q.name in found}
+
+
+def with_next_weight(policy: Policy, record: Record, weighed: Weighed, next_weight: float) -> dict[str, Sequential]:
+    """Return the same evidence for another next weight, in (0, 1]."""
     return {
-        question.name: counts.weigh(counts_data(question, record), asked(question, policy), next_weight)
-        for question in policy.questions
-        if isinstance(question, Proportion) and len(record.ends)
+        name: kind_of(policy.question(name), record).with_next_weight(found, next_weight)
+        for name, found in weighed.items()
     }
 
 
-def demanded(
-    policy: Policy, weighed: Mapping[str, CountsEvidence], stage: Stage | None, next_weight: float | None
-) -> Demand:
+def demanded(policy: Policy, weighed: Weighed, stage: Stage | None, next_weight: float | None) -> Demand:
     """
     Return what is asked for: by name, else by the next weight, named or following from the observed share.
 
     A next weight of 1 makes the step the last one; without any traffic the question is one of a step.
     """
-    shares = [share for found in weighed.values() if (share := observed_share(found)) is not None]
+    shares = [share for found in weighed.values() if (share := share_of(found)) is not None]
     observed = shares[0] if shares else None
     if stage is Stage.FINAL:
         return Demand(stage=stage, next_weight=1.0, observed=observed)
@@ -63,14 +89,26 @@ def demanded(
     return Demand(stage=stage or (Stage.FINAL if last else Stage.STEP), next_weight=coming, observed=observed)
 
 
+def share_of(found: Sequential) -> float | None:
+    """Return the canary's share of requests as one question saw it since the last step, None where it counts none."""
+    if isinstance(found, CountsEvidence):
+        return observed_share(found)
+    return latency_share(found) if isinstance(found, LatencyEvidence) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harm:
-    """What speaks for an abort: proved jointly, or one freeze that stayed open, and who is guilty of it."""
+    """
+    What speaks for an abort: proved jointly, or one freeze that stayed open, and who is guilty of it.
+
+    ``suspect``: one replica of the canary that alone carries what would abort.
+    """
 
     omegas: Mapping[str, float]
     abort: merging.Abort | None
     unresolved: tuple[str, ...]
     guilty: tuple[str, ...]
+    suspect: Suspect | None = None
 
     @property
     def proved(self) -> bool:
@@ -78,29 +116,62 @@ class Harm:
         return bool(self.unresolved) or (self.abort is not None and self.abort.look is not None)
 
 
-def harm_of(policy: Policy, record: Record, weighed: Mapping[str, CountsEvidence]) -> Harm:
-    """Return what the questions together say of harm; muted ones and those that may only report have no share."""
-    names = [q.name for q in policy.questions if q.name in weighed and not q.muted]
-    speaking = {q.name: q for q in policy.questions}
-    strength = [OMEGA[speaking[n].weight] if speaking[n].may is not May.REPORT else 0.0 for n in names]
-    omega = merging.shares(strength)
-    lethal = np.array([w if speaking[n].may is May.ABORT else 0.0 for n, w in zip(names, omega, strict=True)])
-    found = [weighed[n] for n in names]
-    abort = merging.find_abort(found, lethal, policy.alpha.abort) if len(record.ends) else None
-    stuck = tuple(
-        n
-        for n, evidence, share in zip(names, found, lethal, strict=True)
-        if merging.unresolved(evidence, float(share), policy.alpha, policy.freeze_limit) is not None
-    )
+def harm_of(policy: Policy, record: Record, weighed: Weighed) -> Harm:
+    """
+    Return what the questions together say of harm; muted ones and those that may only report have no share.
+
+    Every sequential question of the policy keeps its share, with evidence of 1 while it has no data. From three
+    canary replicas on, what would abort must also stand without any one of them.
+    """
+    names = [q.name for q in policy.questions if not q.muted and proof_of(q, record) == SEQUENTIAL]
+    if not len(record.ends) or not names:
+        return Harm(omegas=dict.fromkeys(names, 0.0), abort=None, unresolved=(), guilty=())
+    found = _merged(policy, record, weighed, names)
+    if not found.proved:
+        return found
+    others = without_each(policy, record, found.guilty[0], weigh)
+    return found if others is None else _merged(policy, record, weighed, names, others)
+
+
+def _merged(
+    policy: Policy,
+    record: Record,
+    weighed: Weighed,
+    names: list[str],
+    others: Without | None = None,
+) -> Harm:
+    """Return what some questions say of harm; ``others`` is the same evidence without one replica each."""
+    asked = [policy.question(name) for name in names]
+    omega = merging.shares([OMEGA[q.weight] if q.may is not May.REPORT else 0.0 for q in asked])
+    lethal = np.array([w if q.may is May.ABORT else 0.0 for q, w in zip(asked, omega, strict=True)])
+    nothing = Nothing(record.ends)
+    found = [weighed.get(name, nothing) for name in names]
+    left = others.by_replica if others is not None else {}
+    since = others.since if others is not None else 0
+    reduced = {pod: [some.get(name, nothing) for name in names] for pod, some in left.items()}
+    abort = merging.find_abort(found, lethal, policy.alpha.abort, tuple(reduced.values()), since)
+    stuck: list[str] = []
+    spared: list[int] = []
+    for place, (question, share) in enumerate(zip(asked, lethal, strict=True)):
+        if question.name not in weighed or not kind_of(question, record).counts:
+            continue
+        look = merging.unresolved(found[place], float(share), policy.alpha, policy.freeze_limit)
+        if look is None:
+            continue
+        alone = merging.carried(look, [some[place].warn for some in reduced.values()]) if look >= since else None
+        (stuck.append(question.name) if alone is None else spared.append(alone))
     guilty: list[str] = list(stuck)
     if abort is not None and abort.look is not None:
         there = [float(e.abort[abort.look]) for e in found]
         guilty += [names[abort.question], *(names[i] for i in merging.listed(there))]
+    blocked = abort.suspect if abort is not None and abort.look is None else None
+    pod = blocked if blocked is not None else (spared[0] if spared and not stuck else None)
     return Harm(
         omegas=dict(zip(names, omega.tolist(), strict=True)),
         abort=abort,
-        unresolved=stuck,
+        unresolved=tuple(stuck),
         guilty=tuple(dict.fromkeys(guilty)),
+        suspect=None if pod is None or guilty else Suspect(replica=list(reduced)[pod]),
     )
 
 
@@ -108,19 +179,26 @@ def answered(
     question: Question,
     policy: Policy,
     record: Record,
-    weighed: Mapping[str, CountsEvidence],
+    weighed: Weighed,
+    varied: Varied | None,
     demand: Demand,
     harm: Harm,
 ) -> Evidence:
     """Return the evidence of one question of any kind; silence and kinds that are not judged say so."""
     if isinstance(question, Limits):
         return limits.weigh(question, policy, record)
-    if not isinstance(question, Proportion):
+    if isinstance(question, Objective):
         return about(question, State.UNDECIDED, f"{question.kind} is not judged by this version; limits may read it")
-    quiet = silence(question, record)
+    kind = kind_of(question, record)
+    quiet = kind.silence(question, record)
     if quiet is not None and question.name not in harm.guilty:
         return about(question, quiet.state, quiet.reason)
-    found = weighed[question.name]
+    if proof_of(question, record) == VARIATION:
+        return _varied(question, policy, record, varied)
+    found = weighed.get(question.name)
+    if found is None:
+        reason = f"{question.name}: nothing that can be compared: values beyond the last bucket, or none on a side"
+        return about(question, State.NO_DATA, reason)
     omega = harm.omegas.get(question.name, 0.0)
     burst = harm.abort
     blocked = burst is not None and burst.look is None and burst.question == _place(harm, question.name)
@@ -130,9 +208,50 @@ def answered(
         omega=omega,
         final=demand.stage in (Stage.FINAL, Stage.POST),
         deadline_left=policy.deadline.after - float(record.ends[-1] - record.grid.start),
-        burst=burst.burst if blocked and burst is not None else None,
+        burst=burst.burst if blocked and burst is not None and burst.suspect is None else None,
     )
-    return evidence_of(question, policy, record, found, standing)
+    told = replace(kind.answer(question, policy, record, found, standing), proof=SEQUENTIAL)
+    return _limited_by_pods(question, policy, record, found, told)
+
+
+def _varied(question: Question, policy: Policy, record: Record, varied: Varied | None) -> Evidence:
+    """Return the evidence of a question that is judged by its variation; a muted one is asked for itself."""
+    found = varied
+    if found is None or question.name not in found.lines:
+        found = judged([question], policy, record)
+    return explain_variation.evidence_of(question, found)
+
+
+def _limited_by_pods(question: Question, policy: Policy, record: Record, found: Sequential, told: Evidence) -> Evidence:
+    """
+    Return what the weaker proof says where more time cannot help: too few pods, or a level that was always zero.
+
+    Only for what the requests or values per pod leave undecided, without any leaning to "worse", and if the policy
+    lets it.
+    """
+    stuck = "pod-limited" in found.flags or "always zero" in found.flags
+    leaning = float(found.warn[-1]) >= LEANING
+    if told.state is not State.UNDECIDED or not stuck or leaning or question.pod_limited != "variation":
+        return told
+    weaker = judged([question], policy, record)
+    if weaker is None or weaker.whole.state is State.UNDECIDED:
+        return told
+    shown = explain_variation.evidence_of(question, weaker)
+    if weaker.whole.state is not State.WITHIN_VARIATION and "always zero" not in found.flags:
+        return told
+    return replace(
+        told,
+        state=shown.state,
+        reason=f"{shown.reason}; too few pods for more" if "pod-limited" in found.flags else shown.reason,
+        proof=VARIATION,
+        flags=tuple(dict.fromkeys((*told.flags, *shown.flags))),
+        forecast=None,
+    )
+
+
+def varying(policy: Policy, record: Record) -> Varied | None:
+    """Return what the series without counts say together, None while no look is closed or there are none."""
+    return vary(policy, record) if len(record.ends) else None
 
 
 def _place(harm: Harm, name: str) -> int:

@@ -200,6 +200,7 @@ def evidence_document(evidence: Evidence) -> dict[str, Json]:
         "required": evidence.required,
         "muted": evidence.muted,
         "may": evidence.may,
+        "proof": evidence.proof,
         "counts": evidence.counts,
         "effect": _effect(evidence.effect),
         "log_e": dict(evidence.log_e),

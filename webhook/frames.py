@@ -179,9 +179,7 @@ class Framing:
             frame["noise_window"] = window
             frame["noise"], frame["history"], _ = learned_of(closed, asked, float(frame["length"]))
             first_sights(frame, closed, history=True)
-        if tries:
-            share = HISTORIES[min(tries, len(HISTORIES) - 1)]
-            frame["noise_note"] = f"the source could not give the whole history: {share:.0%} of it was read"
+        _shortened(frame, tries)
 
     def bucketed(self, frame: dict[str, Json]) -> None:
         """Learn the noise of histograms whose bounds are pinned by now, once each, over the same window."""
@@ -196,7 +194,6 @@ class Framing:
             return
         if window is not None:
             tries = int(frame.get("bucket_tries", 0))
-            frame["bucket_tries"] = tries + 1
             shorter = self._window(frame, max(tries, int(frame["noise_tries"]) - 1))
             if shorter is not None:
                 if any(frame.get("native", {}).get(question.name) for question in asked):
@@ -208,6 +205,7 @@ class Framing:
                 known = frame.get("notes", {})
                 frame["notes"] = {**known, **{name: {**known.get(name, {}), **told} for name, told in notes.items()}}
                 first_sights(frame, closed, history=True)
+            _shortened(frame, tries)
         frame["bucketed"] = sorted({*learned, *(question.name for question in asked)})
 
     def _window(self, frame: Mapping[str, Json], tries: int) -> dict[str, Json] | None:
@@ -224,6 +222,13 @@ class Framing:
         ends = first + length * np.arange(1, window["looks"] + 1)
         answer = self.reader.fetch(plan, Span(start=first + step, end=float(ends[-1]), step=step))
         return close_looks(readings_of(frame, self.policy, self.names, answer), start=first, ends=ends)
+
+
+def _shortened(frame: dict[str, Json], tries: int) -> None:
+    """Note in a frame that less of history was read than was asked for."""
+    if tries:
+        share = HISTORIES[min(tries, len(HISTORIES) - 1)]
+        frame["noise_note"] = f"the source could not give the whole history: {share:.0%} of it was read"
 
 
 def plan_of(frame: Mapping[str, Json], policy: Policy, names: Mapping[str, str]) -> tuple[Query, ...]:

@@ -188,14 +188,10 @@ class Recorder:
                 return self._failed(attempt, digest, frame, partial, reader)
             closed = close_looks(readings_of(frame, chosen, names, answer), start=first, ends=ends)
             try:
-                grown = {**frame, "edges": {**frame.get("edges", {}), **{n: list(e) for n, e in closed.edges.items()}}}
-                framing.bucketed(grown)
+                frame = _grown(framing, frame, closed, kept[-1] if kept else None)
             except SourceFault as down:
-                frame["bucket_tries"] = grown["bucket_tries"]
-                return self._failed(attempt, digest, frame, down, reader)
-            frame = grown
-            first_sights(frame, closed, history=False)
-            frame["notes"] = noted(frame["notes"], closed, kept[-1] if kept else None)
+                tried = {**frame, "bucket_tries": int(frame.get("bucket_tries", 0)) + 1}
+                return self._failed(attempt, digest, tried, down, reader)
             rows = [dict(row, weight=ask.weight, record=digest) for row in closed.rows[again:]]
             attempt = _kept(attempt, digest, frame)
         record = record_of(policy, frame, [*kept[:ready], *rows])
@@ -209,6 +205,17 @@ class Recorder:
             asked=tuple(shown),
             source_seconds=sum(reader.waited),
         )
+
+
+def _grown(
+    framing: Framing, frame: Mapping[str, Json], closed: Closed, newest: Mapping[str, Json] | None
+) -> dict[str, Json]:
+    """Return a frame with what closing looks taught: bounds and the past of their buckets, births, late events."""
+    found = {**frame, "edges": {**frame.get("edges", {}), **{name: list(e) for name, e in closed.edges.items()}}}
+    framing.bucketed(found)
+    first_sights(found, closed, history=False)
+    found["notes"] = noted(found["notes"], closed, newest)
+    return found
 
 
 def _first_look(grid: Grid, frame: Mapping[str, Json], at: float) -> str:

@@ -86,6 +86,11 @@ class PercentileEvidence:
         return self._first.ends
 
     @property
+    def noise_source(self) -> str:
+        """``history`` or ``run``."""
+        return self._first.noise_source
+
+    @property
     def used(self) -> BoolArray:
         """(K,) bool: looks in which some percentile told something new."""
         return np.asarray(np.any([found.used for found in self.by_name.values()], axis=0))

@@ -12,7 +12,7 @@ from tests.webhook.sources import scene as scenes
 from webhook.cli import main
 from webhook.sources.prometheus import PrometheusSource
 
-LATENCY = {"name": "latency", "kind": "latency", "histogram": "http_request_duration_seconds{$side}"}
+OBJECTIVE = {"name": "slo", "kind": "objective", "bad": "b_total{$side}", "total": "t_total{$side}"}
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def folder(tmp_path):
     path = tmp_path / "policies"
     path.mkdir()
     (path / "good.yaml").write_text("{apiVersion: weighbridge/v1, name: good, preset: http_requests_total}")
-    (path / "latency.json").write_text(
-        json.dumps({"apiVersion": "weighbridge/v1", "name": "slow", "questions": [LATENCY]})
+    (path / "goal.json").write_text(
+        json.dumps({"apiVersion": "weighbridge/v1", "name": "goal", "questions": [OBJECTIVE]})
     )
     (path / "wrong.yml").write_text("apiVersion: weighbridge/v1\nname: wrong\nquestions:\n  - {name: e, knd: rate}\n")
     return path
@@ -45,9 +45,9 @@ def test_a_folder_is_checked_file_by_file(run, folder):
     code, out, _ = run("check", folder)
     assert code == 1
     blocks = out.split("\n\n")
-    assert [block.split(" ")[0].rstrip(":") for block in blocks] == ["good.yaml", "latency.json", "wrong.yml"]
-    assert ": ok" in blocks[0]
-    assert "latency is of kind latency" in " ".join(blocks[1].split())
+    assert [block.split(" ")[0].rstrip(":") for block in blocks] == ["goal.json", "good.yaml", "wrong.yml"]
+    assert "slo is of kind objective" in " ".join(blocks[0].split())
+    assert ": ok" in blocks[1]
     assert "wrong.yml: /questions/0" in blocks[2]
     assert all(len(line) <= 100 for line in out.splitlines())
 
@@ -63,7 +63,7 @@ def test_findings_can_be_read_by_programs(run, folder):
     document = json.loads(out)
     assert (code, document["ok"]) == (1, False)
     assert [(one["file"], one["ok"]) for one in document["files"]] == [
-        ("good.yaml", True), ("latency.json", False), ("wrong.yml", False),
+        ("goal.json", False), ("good.yaml", True), ("wrong.yml", False),
     ]  # fmt: skip
 
 

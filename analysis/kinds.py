@@ -1,0 +1,146 @@
+"""
+How each kind of question is weighed: a table from kind and data to the functions that know its arithmetic.
+
+A new kind is a line of this table. What is asked as a ``query``, or published as percentiles, is a level whatever
+its kind; what is judged by its variation is not here but in ``variations.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from analysis import explain_latency, explain_levels, explaining, latencies, levels, proportions
+from analysis.compare import counts, latency
+from analysis.explaining import Standing
+from analysis.grid import Floats
+from analysis.policy import Gauge, Latency, Policy, Proportion, Quantile, Question, Rate, Ratio
+from analysis.record import Record
+from analysis.report import Evidence
+from analysis.sequential import Sequential
+from analysis.silences import Silence
+from analysis.types import BoolArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """
+    How questions of one kind are weighed and told.
+
+    Parameters
+    ----------
+    silence : callable (question, record)
+        Why it cannot be judged, or None.
+    weigh : callable (question, policy, record, next_weight, steps)
+        Evidence, or None where there is nothing to weigh; ``steps`` are the looks at which the split changed.
+    with_next_weight : callable (evidence, next_weight)
+    answer : callable (question, policy, record, evidence, standing)
+        What a person reads.
+    counts : bool
+        Whether events are counted: only then may a freeze that stays open abort.
+    splits : bool
+        Whether its requests show the traffic split.
+    """
+
+    silence: Callable[[Any, Record], Silence | None]
+    weigh: Callable[[Any, Policy, Record, float | None, BoolArray | None], Any]
+    with_next_weight: Callable[[Any, float], Any]
+    answer: Callable[[Any, Policy, Record, Any, Standing], Evidence]
+    counts: bool = False
+    splits: bool = False
+
+
+def _weigh_counts(
+    question: Proportion, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None
+) -> Sequential:
+    del steps
+    return counts.weigh(proportions.counts_data(question, record), proportions.asked(question, policy), next_weight)
+
+
+def _weigh_latency(
+    question: Latency, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None
+) -> Sequential | None:
+    del steps
+    data = latencies.latency_data(question, record)
+    return None if data is None else latency.weigh(data, latencies.asked(question, policy), next_weight)
+
+
+def _weigh_levels(
+    question: levels.LevelQuestion,
+    policy: Policy,
+    record: Record,
+    next_weight: float | None,
+    steps: BoolArray | None,
+) -> Sequential | None:
+    del next_weight
+    return levels.weigh(question, policy, record, steps=steps)
+
+
+COUNTS: Final = Kind(
+    silence=proportions.silence,
+    weigh=_weigh_counts,
+    with_next_weight=counts.with_next_weight,
+    answer=explaining.evidence_of,
+    counts=True,
+    splits=True,
+)
+LATENCY: Final = Kind(
+    silence=latencies.silence,
+    weigh=_weigh_latency,
+    with_next_weight=latency.with_next_weight,
+    answer=explain_latency.evidence_of,
+    splits=True,
+)
+LEVELS: Final = Kind(
+    silence=levels.silence,
+    weigh=_weigh_levels,
+    with_next_weight=lambda found, _: found,
+    answer=explain_levels.evidence_of,
+)
+BY_KIND: Final[Mapping[str, Kind]] = {
+    Proportion.kind: COUNTS,
+    Latency.kind: LATENCY,
+    Gauge.kind: LEVELS,
+    Quantile.kind: LEVELS,
+    Rate.kind: LEVELS,
+    Ratio.kind: LEVELS,
+}
+
+
+def kind_of(question: Question, record: Record) -> Kind:
+    """Return how a question is weighed on this record; raise ``KeyError`` for limits and objectives."""
+    found = record.questions.get(question.name)
+    if found is not None and levels.fields_of(found):
+        return LEVELS
+    return BY_KIND[question.kind]
+
+
+class Nothing:
+    """
+    The evidence of a question that has no data yet: 1 at every look, whatever is asked of it.
+
+    A question keeps its share of the abort evidence from the first look on, so that no share depends on the data.
+    """
+
+    def __init__(self, ends: Floats) -> None:
+        self.ends = ends
+        self.used: BoolArray = np.zeros(len(ends), dtype=bool)
+        self.warn: Floats = np.zeros(len(ends))
+        self.tolerated = self.abort = self.promote = self.step = self.better = self.warn
+        self.flags: tuple[str, ...] = ()
+        self.noise_source = "prior"
+        self.first_look: int | None = None
+        self.step_start = 0
+
+    def without_looks(self, left_out: object) -> Nothing:
+        """Return itself: nothing is less than nothing."""
+        del left_out
+        return self
+
+    def loudest_look(self, look: int, tolerated: bool = True) -> int:
+        """Return the first look."""
+        del look, tolerated
+        return 0
