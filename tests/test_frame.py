@@ -54,7 +54,8 @@ def text_files() -> Iterator[tuple[Path, str]]:
     """Yield every text file that belongs to the project; what is hidden (but for .ci) or made does not."""
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
-        hidden = any(p.startswith(".") and p != ".ci" for p in parts[:-1]) or parts[-1].startswith(".coverage")
+        kept = parts[-1].startswith((".coverage", ".git"))  # .git is a file in a worktree
+        hidden = kept or any(p.startswith(".") and p != ".ci" for p in parts[:-1])
         if hidden or not MADE.isdisjoint(parts) or any(p.endswith(".egg-info") for p in parts) or not path.is_file():
             continue
         try:

@@ -50,7 +50,13 @@ class Api:
     # ------------------------------------------------------------------ one request
 
     def request(
-        self, method: str, path: str, body: Any = None, *, kind: str = "application/json", query: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        kind: str = "application/json",
+        query: Mapping[str, str] | None = None,
     ) -> Document:
         """Return the JSON answer of one request; raise `ApiError` for 400 and above."""
         target = f"{path}?{urlencode(query)}" if query else path

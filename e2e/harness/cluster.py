@@ -64,7 +64,15 @@ class Cluster:
         """Stop everything that runs, the API server after those who talk to it."""
         for service in self._services:
             service.stop()
-        parts = (self.controllers, self.weighbridge, self.traffic, self.prometheus, self.router, self.kubelet, self.plane)
+        parts = (
+            self.controllers,
+            self.weighbridge,
+            self.traffic,
+            self.prometheus,
+            self.router,
+            self.kubelet,
+            self.plane,
+        )
         for part in parts:
             part.stop()
 
@@ -81,7 +89,12 @@ class Cluster:
         """
         self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         token = (service or self.weighbridge).ask_token
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "weighbridge"}, "stringData": {"token": token}}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "weighbridge"},
+            "stringData": {"token": token},
+        }
         self.api.apply(secret, name)
         return name
 
@@ -102,7 +115,9 @@ class Cluster:
 
     # ------------------------------------------------------------------ what the controllers say
 
-    def wait(self, kind: str, namespace: str, name: str, ready: Callable[[Document], object], what: str, limit: float) -> Document:
+    def wait(
+        self, kind: str, namespace: str, name: str, ready: Callable[[Document], object], what: str, limit: float
+    ) -> Document:
         """Return an object as soon as it is as wanted; fail with its status if it does not come to that in time."""
 
         def look() -> Document | None:
@@ -134,7 +149,9 @@ class Cluster:
         values = []
         for run in self.runs(namespace, rollout):
             for metric in run.get("status", {}).get("metricResults", []):
-                values += [(one["finishedAt"], one["value"]) for one in metric.get("measurements", []) if one.get("value")]
+                values += [
+                    (one["finishedAt"], one["value"]) for one in metric.get("measurements", []) if one.get("value")
+                ]
         return [dict(json.loads(value)) for _, value in sorted(values)]
 
     def delete(self, kind: str, namespace: str, name: str) -> None:

@@ -6,7 +6,7 @@ import ipaddress
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from e2e.harness.api import Api, ApiError, Document
 from e2e.harness.informer import Informer
@@ -146,7 +146,7 @@ def image_of(pod: Document) -> str:
 def _status(pod: Document, state: _State) -> Document:
     ready = "True" if state.ready else "False"
     conditions = {"PodScheduled": "True", "Initialized": "True", "ContainersReady": ready, "Ready": ready}
-    since = state.told.get("startTime") or datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    since = state.told.get("startTime") or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "phase": "Running",
         "podIP": state.ip,

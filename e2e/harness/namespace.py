@@ -1,9 +1,9 @@
 """
 Run a command where nothing but this machine's loopback exists.
 
-``python -m e2e.harness.namespace COMMAND...`` makes a network namespace of its own, so that controllers which bind every
-interface clash with nobody and reach nobody, and ends when the command ends. In it the pods' addresses belong to
-the loopback interface, and the names that the shipped manifests use are known.
+``python -m e2e.harness.namespace COMMAND...`` makes a network namespace of its own, so that controllers which bind
+every interface clash with nobody and reach nobody, and ends when the command ends. In it the pods' addresses belong
+to the loopback interface, and the names that the shipped manifests use are known.
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ class Process:
         self.log = folder / f"{name}.log"
         self._command = [str(word) for word in command]
         self._folder = folder
-        self._environ = dict(environ) if environ is not None else {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(folder)}
+        self._environ = (
+            dict(environ) if environ is not None else {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(folder)}
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

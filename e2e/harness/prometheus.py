@@ -33,7 +33,11 @@ def configuration(plane: ControlPlane, rules: Iterable[Path] = (), *, victoria: 
     """Return the scrape configuration, YAML; what only Prometheus knows is left out for VictoriaMetrics."""
     relabel = [
         {"source_labels": ["__meta_kubernetes_pod_ip"], "regex": ".+", "action": "keep"},
-        {"source_labels": ["__meta_kubernetes_pod_ip"], "target_label": "__address__", "replacement": f"$1:{PODS_PORT}"},
+        {
+            "source_labels": ["__meta_kubernetes_pod_ip"],
+            "target_label": "__address__",
+            "replacement": f"$1:{PODS_PORT}",
+        },
         {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
         {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
     ]
@@ -104,7 +108,9 @@ class Prometheus:
     def query(self, promql: str, *, at: float | None = None) -> list[tuple[dict[str, str], float]]:
         """Return labels and value of each element of an instant query."""
         parameters = {"query": promql, "time": f"{time.time() if at is None else at:.3f}"}
-        with urllib.request.urlopen(f"{self.url}/api/v1/query?{urllib.parse.urlencode(parameters)}", timeout=20) as answer:
+        with urllib.request.urlopen(
+            f"{self.url}/api/v1/query?{urllib.parse.urlencode(parameters)}", timeout=20
+        ) as answer:
             result = json.load(answer)["data"]["result"]
         return [(element["metric"], float(element["value"][1])) for element in result]
 

@@ -103,7 +103,10 @@ def _backends(rule: Document) -> Iterable[tuple[str, float]]:
 
 def _destinations(rule: Document) -> Iterable[tuple[str, float]]:
     routes = rule.get("route", [])
-    return [(to["destination"]["host"].split(".")[0], float(to.get("weight", 100 if len(routes) == 1 else 0))) for to in routes]
+    return [
+        (to["destination"]["host"].split(".")[0], float(to.get("weight", 100 if len(routes) == 1 else 0)))
+        for to in routes
+    ]
 
 
 def _asks_for_header(rule: Document) -> bool:

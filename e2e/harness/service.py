@@ -1,4 +1,4 @@
-"""Our service as it runs in a cluster: the command ``weighbridge serve``, with tokens, policies and a store of its own."""
+"""Our service as it runs in a cluster: ``weighbridge serve`` with tokens, policies and a store of its own."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ class Weighbridge:
             **({"default-policy": "e2e"} if policies is None else {}), **(options or {}),
         }  # fmt: skip
         words = [f"--{name}={value}" for name, value in chosen.items()]
-        self._process = Process("weighbridge", [sys.executable, "-m", "webhook.cli", "serve", *words], folder, _environ(folder))
+        self._process = Process(
+            "weighbridge", [sys.executable, "-m", "webhook.cli", "serve", *words], folder, _environ(folder)
+        )
 
     def start(self) -> None:
         """Start it, or start it again with the store that it had."""
@@ -121,7 +123,11 @@ class Weighbridge:
 
     def _json(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         sent = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {self._all_token}", "Content-Type": "application/json", "Accept": "application/json"}
+        headers = {
+            "Authorization": f"Bearer {self._all_token}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+        }
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", sent, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:

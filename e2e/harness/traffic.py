@@ -116,7 +116,8 @@ class Traffic:
         Parameters
         ----------
         history : float
-            Seconds that the pods which receive requests now pretend to have served already: Prometheus is given their past.
+            Seconds that the pods which receive requests now pretend to have served already: Prometheus is given
+            their past.
         """
         app = App(
             namespace=namespace, name=name, entry=entry, rps=rps, versions=versions or {}, header_share=header_share

@@ -19,21 +19,33 @@ def at(*hosts, **rest):
         pytest.param("redis://[::1]:7000/", at(("::1", 7000)), id="IPv6"),
         pytest.param("redis://:p%40ss%2F%3A@cache", at(("cache", 6379), password="p@ss/:"), id="password alone"),
         pytest.param("redis://wb:a:b@cache", at(("cache", 6379), username="wb", password="a:b"), id="user, password"),
-        pytest.param("redis://wb@cache?password_file=/run/p", at(("cache", 6379), username="wb", password_file="/run/p"),
-                     id="password in a file"),
+        pytest.param(
+            "redis://wb@cache?password_file=/run/p",
+            at(("cache", 6379), username="wb", password_file="/run/p"),
+            id="password in a file",
+        ),
         pytest.param("rediss://cache?ca_file=/ca.pem", at(("cache", 6379), tls=True, ca_file="/ca.pem"), id="TLS"),
-        pytest.param("redis://cache?replicas=2&persistent=no", at(("cache", 6379), replicas=2, persistent=False),
-                     id="options"),
+        pytest.param(
+            "redis://cache?replicas=2&persistent=no", at(("cache", 6379), replicas=2, persistent=False), id="options"
+        ),
         pytest.param("unix:///run/redis.sock", RedisAddress(path="/run/redis.sock"), id="socket"),
-        pytest.param("unix://:pw@/run/a%20b.sock?db=2", RedisAddress(path="/run/a b.sock", password="pw", db=2),
-                     id="socket with password and database"),
-        pytest.param("redis+sentinel://a,b:7,c/main", at(("a", 26379), ("b", 7), ("c", 26379), service="main", replicas=1),
-                     id="Sentinels: one replica confirms unless it is said"),
-        pytest.param("rediss+sentinel://wb:p@a/main/4?replicas=0&sentinel_password=q",
-                     at(("a", 26379), service="main", db=4, tls=True, username="wb", password="p", sentinel_password="q"),
-                     id="Sentinel with everything"),
+        pytest.param(
+            "unix://:pw@/run/a%20b.sock?db=2",
+            RedisAddress(path="/run/a b.sock", password="pw", db=2),
+            id="socket with password and database",
+        ),
+        pytest.param(
+            "redis+sentinel://a,b:7,c/main",
+            at(("a", 26379), ("b", 7), ("c", 26379), service="main", replicas=1),
+            id="Sentinels: one replica confirms unless it is said",
+        ),
+        pytest.param(
+            "rediss+sentinel://wb:p@a/main/4?replicas=0&sentinel_password=q",
+            at(("a", 26379), service="main", db=4, tls=True, username="wb", password="p", sentinel_password="q"),
+            id="Sentinel with everything",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_url_names_a_store(url, address):
     """Hosts, ports, database, credentials and options are read as they stand, escapes decoded."""
     assert is_redis(url)
@@ -89,9 +101,13 @@ def test_credentials_are_not_shown(url, shown):
 
 @pytest.mark.parametrize(
     ("url", "shown"),
-    [("redis://:pw@cache:1/3", "cache:1"), ("unix://:pw@/run/r", "/run/r"), ("redis+sentinel://a,b/m", "m of a:26379,b:26379")],
+    [
+        ("redis://:pw@cache:1/3", "cache:1"),
+        ("unix://:pw@/run/r", "/run/r"),
+        ("redis+sentinel://a,b/m", "m of a:26379,b:26379"),
+    ],
     ids=["server", "socket", "Sentinel"],
-)  # fmt: skip
+)
 def test_an_address_says_where_it_is(url, shown):
     """A person finds the server by what a fault says, and no password in it."""
     address = read_redis_url(url)

@@ -1,4 +1,4 @@
-"""The words on a plot and the words instead of it: titles that ask, axes with units, thresholds that say what follows."""
+"""The words on a plot and instead of it: titles that ask, axes with units, thresholds that say what follows."""
 
 from __future__ import annotations
 

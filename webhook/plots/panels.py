@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +18,9 @@ from analysis.types import Side
 from analysis.words import ratio, share
 from webhook.plots import captions
 from webhook.plots.axes import Scene, days, labelled, odds, over_time, ratios, spread, threshold
+
+if TYPE_CHECKING:
+    from matplotlib.typing import LegendLocType
 
 DASHED: Final = (0, (5, 2))
 DOTTED: Final = (0, (1, 1.5))
@@ -59,9 +62,9 @@ def effect(axes: Axes, scene: Scene) -> None:
     _scale(axes, track)
     times = days(scene.trace.ends[track.looks])
     low, high = axes.get_ylim()
-    inside = (np.clip(np.nan_to_num(bound, nan=low), low, high) for bound in (track.low, track.high))
+    lower, upper = (np.clip(np.nan_to_num(bound, nan=low), low, high) for bound in (track.low, track.high))
     axes.fill_between(
-        times, *inside, where=~np.isnan(track.estimate), step="post", color=theme.canary, alpha=0.22, linewidth=0,
+        times, lower, upper, where=~np.isnan(track.estimate), step="post", color=theme.canary, alpha=0.22, linewidth=0,
         label=f"{share(track.level)} bounds, at all looks at once",
     )  # fmt: skip
     axes.plot(times, track.estimate, color=theme.canary, drawstyle="steps-post", label="estimate")
@@ -200,7 +203,7 @@ def _titled(axes: Axes, title: str, unit: str) -> None:
     axes.set_ylabel(unit)
 
 
-def _legend(axes: Axes, where: str = "upper left") -> None:
+def _legend(axes: Axes, where: LegendLocType = "upper left") -> None:
     axes.legend(loc=where, handlelength=3.2, borderpad=0.3, labelspacing=0.25)
 
 

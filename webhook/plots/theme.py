@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 FAMILY: Final = "DejaVu Sans"
 """Comes with the library, so that a text is as wide everywhere."""
@@ -41,7 +44,7 @@ class Theme:
     go: str
     safe: str
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[RcKeyType, Any]:
         """Return the settings of the library that make a sheet look so, and the same bytes every time."""
         return {
             "axes.edgecolor": self.rule,
