@@ -182,13 +182,13 @@ class Api:
             if error.status != 404:
                 raise
 
-    def watch(self, kind: str) -> Iterator[tuple[str, Document]]:
+    def watch(self, kind: str, namespace: str = "") -> Iterator[tuple[str, Document]]:
         """
-        Yield (ADDED, MODIFIED, DELETED, object) of all namespaces, first what exists; ends when the server ends it.
+        Yield (ADDED, MODIFIED, DELETED, object) of one namespace or all, first what exists, until the server ends it.
 
         The first pair is ``("LISTED", {})``: what was known before is to be forgotten.
         """
-        path = self.path(kind)
+        path = self.path(kind, namespace)
         listed = self.request("GET", path)
         yield "LISTED", {}
         for found in listed["items"]:

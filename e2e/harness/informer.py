@@ -14,7 +14,7 @@ Listener = Callable[[str, Document], None]
 
 class Informer:
     """
-    Keeps the objects of one kind, of all namespaces.
+    Keeps the objects of one kind, of one namespace or of all.
 
     Parameters
     ----------
@@ -22,11 +22,14 @@ class Informer:
     kind : str
     told : callable, optional
         Called with the kind of each event and its object, in the thread that watches.
+    namespace : str
+        Empty: all.
     """
 
-    def __init__(self, api: Api, kind: str, told: Listener | None = None) -> None:
+    def __init__(self, api: Api, kind: str, told: Listener | None = None, *, namespace: str = "") -> None:
         self._api = api
         self._kind = kind
+        self._namespace = namespace
         self._told = told
         self._objects: dict[tuple[str, str], Document] = {}
         self._lock = threading.Lock()
@@ -49,7 +52,7 @@ class Informer:
     def _run(self) -> None:
         while not self._ended.is_set():
             try:
-                for event, found in self._api.watch(self._kind):
+                for event, found in self._api.watch(self._kind, self._namespace):
                     if self._ended.is_set():
                         return
                     self._note(event, found)

@@ -108,7 +108,7 @@ class Traffic:
 
     def serve(
         self, namespace: str, name: str, *, entry: str, rps: float = 400.0, versions: dict[str, Version] | None = None,
-        history: float = HISTORY_S, header_share: float = 0.1,
+        history: float = HISTORY_S, header_share: float = 0.1, sources: Iterable[Prometheus] | None = None,
     ) -> App:  # fmt: skip
         """
         Put a service under load; call it when the stable pods are ready.
@@ -118,6 +118,8 @@ class Traffic:
         history : float
             Seconds that the pods which receive requests now pretend to have served already: Prometheus is given
             their past.
+        sources : iterable of Prometheus, optional
+            Who is given it; default: those of all services.
         """
         app = App(
             namespace=namespace, name=name, entry=entry, rps=rps, versions=versions or {}, header_share=header_share
@@ -134,7 +136,7 @@ class Traffic:
                         pod, counters, app.version(pod.image), end=end, seconds=history, step=SCRAPE_S,
                         rate=rps * share, rng=self._rng,
                     )  # fmt: skip
-        for source in self._sources:
+        for source in self._sources if sources is None else sources:
             source.write(written)
         with self._lock:
             self._apps.append(app)
