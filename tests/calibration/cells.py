@@ -24,7 +24,7 @@ Tick = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the printed table."""
+    """One line of the printed table; without a target (NaN) it is shown and held to nothing."""
 
     table: str
     cell: str
@@ -37,7 +37,9 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Return ``ok``, ``MISSED``, or ``missed, documented`` where a longer run showed the figure to be higher."""
+        """Return ``ok``, ``MISSED``, ``missed, documented`` where a longer run showed the same, or nothing."""
+        if np.isnan(self.target):
+            return ""
         if self.passed:
             return "ok"
         return "missed, documented" if self.documented else "MISSED"

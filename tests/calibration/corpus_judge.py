@@ -1,34 +1,29 @@
-"""Labelled cases as series without counts: ``decide`` answers one case of the shared corpus."""
+"""The labelled cases of the shared corpus as inline data, under the default policy: what a request without one gets."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+from analysis.judge import judge
+from webhook.schema.data import inline_policy, inline_record
 
-from analysis.compare.lines import Line
-from analysis.compare.variation import weigh
-from analysis.grid import Floats
-
-SIGNS = {"up": 1, "down": -1, "both": 0}
-WORDS = {"worse": "abort", "within_variation": "promote"}
+DIRECTIONS = {"up": "increase", "down": "decrease", "both": "both", "context": "increase"}
 
 
-def _sides(metric: dict[str, Any]) -> tuple[Floats, Floats, Floats]:
-    canary, stable, history = (np.array(metric.get(side) or [], float) for side in ("canary", "stable", "history"))
-    return canary, stable, history
+def asked(metric: dict[str, Any]) -> dict[str, Any]:
+    """Return one metric as a question of the data; context has no vote, fractions may be counts."""
+    sides = {to: {"values": metric[side]} for to, side in (("baseline", "stable"), ("canary", "canary"))}
+    before = {"history": {"baseline": {"values": metric["history"]}}} if metric.get("history") else {}
+    unit = {"unit": "fraction"} if metric["unit"] == "fraction" else {}
+    told = {"direction": DIRECTIONS[metric["direction"]], "context": metric["direction"] == "context"}
+    return {**sides, **before, **unit, **told}
 
 
 def decide(case: dict[str, Any]) -> str:
-    """Return promote, hold or abort for one case; context metrics give request columns and have no vote."""
-    load = [_sides(m) for m in case["metrics"] if m["direction"] == "context"]
-    lines = []
-    for m in (m for m in case["metrics"] if m["direction"] != "context"):
-        c, s, h = _sides(m)
-        count = m["unit"] == "fraction"
-        lines.append(
-            Line(
-                name=m["name"], sign=SIGNS[m["direction"]], canary=c, stable=s, history=h, fraction=count, requests=load
-            )
-        )
-    return WORDS.get(weigh(lines, beside=case["aligned"], step_seconds=case["step_seconds"]).state, "hold")
+    """Return promote, hold or abort for one case."""
+    pairing = "before_after" if case["pairing"] == "before_after" else "concurrent"
+    questions = {f"metric-{n}": asked(metric) for n, metric in enumerate(case["metrics"])}
+    data = {k: case[k] for k in ("step_seconds", "aligned")} | {"pairing": pairing, "questions": questions}
+    policy = inline_policy(data)
+    record = inline_record(data, policy)
+    return judge(policy, record, float(record.ends[-1])).verdict.value

@@ -1,106 +1,194 @@
-"""Whole rollouts, 5, 10, 25, 50, 100 %: each decision changes the traffic that the next one sees."""
+"""
+Whole rollouts, 5, 10, 25, 50, 100 %, played by the product: budgets, pods and noise estimated, the real burst check.
+
+Each decision changes the traffic that the next one sees. ``webhook.simulation`` plays them, asked about once a minute,
+a look late, as a controller would ask; beside it the threshold gate that is usual, which is told the base rate.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
-from analysis.compare.counts import CountsData, CountsEvidence, CountsQuestion, weigh
 from analysis.grid import Floats
-from analysis.merging import find_abort, frozen, shares, unresolved
-from analysis.noise import Noise, learn
-from tests.calibration.services import Service, events, levels, whole_requests
+from analysis.policy import Policy, Proportion
+from analysis.types import BoolArray, Weight
+from tests.calibration.cells import Row, Tick
+from tests.calibration.gauges import kept
+from tests.calibration.measures import allowed
+from webhook.simulation.batch import play_all
+from webhook.simulation.played import Ended, simulated
+from webhook.simulation.world import Release, World
 
-WEIGHTS = (0.05, 0.10, 0.25, 0.50)
-CANARY_PODS = (1, 1, 3, 5)
-STABLE_PODS = 10
-LOOK_S = 60.0
-LEAST_LOOKS = 2
-FREEZE_LIMIT_S = 600.0
-HISTORY_LOOKS = 240
-QUESTION = CountsQuestion()
+HOUR: Final = 3600.0
+NAME: Final = "error-rate"
+POLICY: Final = Policy(
+    name="default",
+    questions=(Proportion(name=NAME, bad=("bad{$side}",), total="total{$side}", weight=Weight.CRITICAL),),
+)
+EFFECTS: Final = (1.0, 1.5, 2.0, 3.0, 10.0)
+HEALTHY: Final = 1.0
+CHECKS: Final = 5
+ALL: Final = 0.99  # every one of the 400 that the figure was measured with
+
+
+def play(
+    world: World, effect: float, releases: int, seed: int, policy: Policy = POLICY, tick: Tick = lambda _: None
+) -> list[Ended]:
+    """Return how so many releases of a service end whose bad share the canary multiplies by ``effect``."""
+    seeded = replace(world, seed=seed)
+    asked = simulated(policy, seeded)
+    every = [Release(world=seeded, policy=asked, number=n, effect=effect, hit=NAME) for n in range(releases)]
+
+    def ended() -> None:
+        tick(1)
+
+    return play_all(every, ended)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
-    """How one rollout ended: ``promoted``, ``aborted`` or ``open``, after so many minutes, at which weight."""
-
-    end: str
-    minutes: float
-    weight: float
-
-
-def roll_out(service: Service, rng: np.random.Generator, most_looks: int = 240) -> Rollout:
+class RolloutCell:
     """
-    Play one rollout by the rules of a verdict: abort, freeze, step evidence, final evidence.
+    Releases of one service with one effect.
 
-    The service's ratio is read per weight: one for all, or one for each of the four weights.
+    Parameters
+    ----------
+    table, name : str
+    world : World
+    effect : float
+        1 is a healthy release.
+    policy : Policy
+    most, least : dict
+        Figure -> share; figures are ``promoted``, ``promoted in 1 h`` and ``aborted``. All are shown, those are held.
+    releases : int
     """
-    one = Service(sd=service.sd, law=service.law)
-    level_s, level_c = levels(one, 1, STABLE_PODS, rng), levels(one, 1, max(CANARY_PODS), rng)
-    noise = _history(service, level_s, rng)
-    ratios = service.ratio if len(service.ratio) == len(WEIGHTS) else service.ratio * len(WEIGHTS)
-    columns: list[tuple[Floats, Floats, Floats, Floats]] = []
-    step, lasted = 0, 0
-    for look in range(1, most_looks + 1):
-        columns.append(_look(service, step, ratios[step], level_s, level_c, rng))
-        lasted += 1
-        following = WEIGHTS[step + 1] if step + 1 < len(WEIGHTS) else 1.0
-        evidence = weigh(_data(columns, noise), QUESTION, next_weight=following)
-        if _aborted(evidence):
-            return Rollout(end="aborted", minutes=look * LOOK_S / 60, weight=WEIGHTS[step])
-        if lasted < LEAST_LOOKS or not _promoted(evidence, final=following == 1.0):
-            continue
-        if following == 1.0:
-            return Rollout(end="promoted", minutes=look * LOOK_S / 60, weight=1.0)
-        step, lasted = step + 1, 0
-    return Rollout(end="open", minutes=most_looks * LOOK_S / 60, weight=WEIGHTS[step])
+
+    table: str
+    name: str
+    world: World
+    effect: float = HEALTHY
+    policy: Policy = POLICY
+    most: dict[str, float] = field(default_factory=dict)
+    least: dict[str, float] = field(default_factory=dict)
+    releases: int = 400
+
+    @property
+    def word(self) -> str:
+        """Return what the release is called."""
+        return "healthy" if self.effect == HEALTHY else f"RR {self.effect:g}"
+
+    def measure(self, seeds: dict[str, int], tick: Tick) -> list[Row]:
+        """Play the releases and return their rows."""
+        each = -(-self.releases // len(seeds))
+        ended = [e for seed in seeds.values() for e in play(self.world, self.effect, each, seed, self.policy, tick)]
+        counts = {
+            "promoted in 1 h": sum(e.outcome == "promoted" and e.seconds <= HOUR for e in ended),
+            "promoted": sum(e.outcome == "promoted" for e in ended),
+            "aborted": sum(e.outcome == "aborted" for e in ended),
+        }
+        rows = []
+        for figure, count in counts.items():
+            target, passed = np.nan, True
+            if figure in self.most:
+                target, passed = self.most[figure], allowed(count, len(ended), self.most[figure])
+            if figure in self.least:
+                target, passed = self.least[figure], kept(count, len(ended), self.least[figure])
+            rows.append(self._row(figure, target, count / len(ended), passed))
+        for outcome in ("promoted", "aborted"):
+            minutes = [e.seconds / 60 for e in ended if e.outcome == outcome]
+            rows.append(self._row(f"{outcome}, median min", np.nan, float(np.median(minutes)) if minutes else np.nan))
+        rows.append(self._row("extra bad events", np.nan, float(np.mean([e.harmed for e in ended]))))
+        return rows
+
+    def _row(self, figure: str, target: float, reached: float, passed: bool = True) -> Row:
+        name = f"{self.word}: {figure}"
+        return Row(table=self.table, cell=self.name, figure=name, target=target, reached=reached, passed=passed)
 
 
-def _aborted(evidence: CountsEvidence) -> bool:
-    found = find_abort([evidence], shares([1.0]), QUESTION.alphas.abort)
-    if found is not None and found.look is not None:
-        return True
-    return unresolved(evidence, 1.0, QUESTION.alphas, FREEZE_LIMIT_S) is not None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdCell:
+    """
+    The usual threshold gate on the same service: a check every look, five failures abort, five good ones are a step.
+
+    A check fails if the canary's bad share exceeds twice the base, which it is told exactly; a check without requests
+    is good. There is no other proof and no other wait.
+    """
+
+    table: str
+    name: str
+    world: World
+    releases: int = 2000
+
+    def measure(self, seeds: dict[str, int], tick: Tick) -> list[Row]:
+        """Play releases of every effect and return their rows."""
+        each = -(-self.releases // len(seeds))
+        rows = []
+        for effect in EFFECTS:
+            parts = [self._played(effect, each, np.random.default_rng([seed, 5])) for seed in seeds.values()]
+            promoted, harmed = (np.concatenate(values) for values in zip(*parts, strict=True))
+            word = "healthy" if effect == HEALTHY else f"RR {effect:g}"
+            for figure, value in (("promoted", promoted.mean()), ("extra bad events", harmed.mean())):
+                name = f"threshold gate, {word}: {figure}"
+                rows.append(
+                    Row(table=self.table, cell=self.name, figure=name, target=np.nan, reached=float(value), passed=True)
+                )
+        tick(each * len(seeds))
+        return rows
+
+    def _played(self, effect: float, releases: int, rng: np.random.Generator) -> tuple[BoolArray, Floats]:
+        world = self.world
+        pods = np.exp(world.sd * rng.standard_normal((releases, world.most_canaries)))
+        step, good, failed = (np.zeros(releases, dtype=np.int64) for _ in range(3))
+        requests = np.zeros(releases)
+        for _ in range(world.looks):
+            going = (failed < CHECKS) & (step < len(world.weights))
+            if not going.any():
+                break
+            weight = np.array([*world.weights, 0.0])[step]
+            serving = np.array([*(world.canaries(s) for s in range(len(world.weights))), 1])[step]
+            active = np.arange(world.most_canaries) < serving[:, None]
+            total = rng.poisson(np.where(active, (world.rps * world.look * weight / serving)[:, None], 0.0))
+            share = np.minimum(world.share * effect * pods, 1.0)
+            bad = rng.binomial(total, share).sum(axis=1)
+            seen = total.sum(axis=1)
+            requests += np.where(going, seen, 0)
+            fails = bad > 2 * world.share * seen
+            failed += going & fails
+            good += going & ~fails
+            onward = going & (good >= CHECKS)
+            step[onward] += 1
+            good[onward] = 0
+        return step >= len(world.weights), (effect - 1) * world.share * requests
 
 
-def _promoted(evidence: CountsEvidence, final: bool) -> bool:
-    if frozen(evidence, 1.0, QUESTION.alphas)[-1] or evidence.step[-1] < -math.log(QUESTION.alphas.step):
-        return False
-    return not final or bool(evidence.promote[-1] >= -math.log(QUESTION.alphas.promote))
+SERVICES: Final = tuple((share, rps) for share in (0.01, 0.001) for rps in (0.1, 1.0, 5.0, 20.0, 200.0, 2000.0))
+IN_AN_HOUR: Final = {
+    (0.01, 20.0): 0.95,
+    (0.001, 20.0): 0.90,
+    **{(share, rps): ALL for share in (0.01, 0.001) for rps in (200.0, 2000.0)},
+}
+NO_RR_3: Final = frozenset(s for s in SERVICES if s[0] * s[1] >= 0.005)
+"""From 1 request a second at 1 %, and 5 at 0.1 %."""
 
 
-def _history(service: Service, level: Floats, rng: np.random.Generator) -> Noise:
-    requests = np.full((STABLE_PODS, HISTORY_LOOKS), service.rps * LOOK_S / STABLE_PODS)
-    share = np.broadcast_to(level * service.share, (1, STABLE_PODS, HISTORY_LOOKS))
-    bad, total = events(share, whole_requests(requests), service.clump, rng)
-    return learn(bad[0], total[0], np.full(HISTORY_LOOKS, LOOK_S), True)
+def _cells() -> list[RolloutCell | ThresholdCell]:
+    cells: list[RolloutCell | ThresholdCell] = []
+    for share, rps in SERVICES:
+        world, name = World(rps=rps, share=share), f"{100 * share:g} %, {rps:g} rps"
+        for effect in EFFECTS:
+            most, least = {}, {}
+            if effect == HEALTHY:
+                most["aborted"] = 0.001
+                least["promoted"] = 0.93
+                if (share, rps) in IN_AN_HOUR:
+                    least["promoted in 1 h"] = IN_AN_HOUR[share, rps]
+            if effect == 3.0 and (share, rps) in NO_RR_3:
+                most["promoted"] = 0.01
+            cells.append(RolloutCell(table="T14", name=name, world=world, effect=effect, most=most, least=least))
+        cells.append(ThresholdCell(table="T14", name=name, world=world))
+    return cells
 
 
-def _look(
-    service: Service, step: int, ratio: float, level_s: Floats, level_c: Floats, rng: np.random.Generator
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return one look's bad events and requests of both sides, (R,) each; traffic comes at random."""
-    weight, pods = WEIGHTS[step], CANARY_PODS[step]
-    mean_c = np.where(np.arange(max(CANARY_PODS)) < pods, service.rps * LOOK_S * weight / pods, 0.0)
-    mean_s = np.full(STABLE_PODS, service.rps * LOOK_S * (1 - weight) / STABLE_PODS)
-    canary = events(level_c * service.share * ratio, rng.poisson(mean_c)[:, None].astype(float), service.clump, rng)
-    stable = events(level_s * service.share, rng.poisson(mean_s)[:, None].astype(float), service.clump, rng)
-    return canary[0][0, :, 0], canary[1][0, :, 0], stable[0][0, :, 0], stable[1][0, :, 0]
-
-
-def _data(columns: list[tuple[Floats, Floats, Floats, Floats]], noise: Noise) -> CountsData:
-    canary_bad, canary_total, stable_bad, stable_total = (np.stack(c, axis=1) for c in zip(*columns, strict=True))
-    looks = len(columns)
-    return CountsData(
-        canary_bad=canary_bad,
-        canary_total=canary_total,
-        baseline_bad=stable_bad,
-        baseline_total=stable_total,
-        left_out=np.zeros(looks, dtype=bool),
-        ends=LOOK_S * np.arange(1, looks + 1, dtype=np.float64),
-        seconds=np.full(looks, LOOK_S),
-        history=noise,
-    )
+ROLLOUT_CELLS: Final = tuple(_cells())

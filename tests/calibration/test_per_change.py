@@ -1,5 +1,5 @@
 """
-Six cells of the long calibration in every run of the tests, 300 releases each.
+Cells of the long calibration in every run of the tests, 300 releases each; whole rollouts, 120.
 
 A share of false alarms fails only if it could come from the promised level once in a thousand times.
 """
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tests.calibration.measures import allowed, oracle, run
-from tests.calibration.rollouts import roll_out
+from tests.calibration.rollouts import play
 from tests.calibration.services import Service
+from webhook.simulation.world import World
 
 RELEASES = 300
 SEED = 20_261_124
@@ -52,18 +53,16 @@ def test_twice_the_errors_are_found():
 
 
 @pytest.mark.parametrize(
-    ("ratio", "end", "minutes"),
+    ("effect", "outcome", "minutes"),
     [
-        pytest.param(1.0, "promoted", 10.0, id="healthy"),
-        pytest.param(3.0, "aborted", 5.0, id="three times the errors"),
+        pytest.param(1.0, "promoted", 14.0, id="healthy"),
+        pytest.param(3.0, "aborted", 6.0, id="three times the errors"),
     ],
 )
-def test_whole_rollouts_end_as_they_should(ratio: float, end: str, minutes: float):
+def test_whole_rollouts_end_as_they_should(effect: float, outcome: str, minutes: float):
     """200 rps, 1 %, pods that differ by 0.1: all healthy ones are promoted, all of RR 3 aborted, within the hour."""
-    service = Service(ratio=(ratio,), sd=0.1)
-    rng = np.random.default_rng(SEED)
-    ends = [roll_out(service, rng, most_looks=60) for _ in range(RELEASES)]
-    wrong = {"promoted", "aborted"} - {end}
-    assert allowed(sum(e.end != end for e in ends), RELEASES, 0.005)
-    assert allowed(sum(e.end in wrong for e in ends), RELEASES, 0.001)
-    assert float(np.median([e.minutes for e in ends])) <= minutes
+    ended = play(World(rps=200.0, duration=3600.0), effect, 120, SEED)
+    wrong = {"promoted", "aborted"} - {outcome}
+    assert allowed(sum(e.outcome != outcome for e in ended), 120, 0.005)
+    assert allowed(sum(e.outcome in wrong for e in ended), 120, 0.001)
+    assert float(np.median([e.seconds for e in ended])) <= 60 * minutes
