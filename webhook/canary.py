@@ -20,7 +20,7 @@ from webhook.gate import Gate, Outcome
 from webhook.life import closed, finished
 from webhook.overrides import in_force, retry_asked
 from webhook.ports import Write
-from webhook.releases import CANARY_ITSELF, Attempt, Caller, Phase, noted, stepped
+from webhook.releases import CANARY_ITSELF, Attempt, Caller, Phase, noted, quoted, stepped
 from webhook.schema.request import FlaggerCall
 from webhook.traffic import idle
 
@@ -171,7 +171,7 @@ def _ended(gate: Gate, call: Call, flagger: FlaggerCall) -> Said:
     if message and TOLD.match(message):
         step = ADVANCED.search(message)
         weight = int(step.group(1)) / 100 if step else None
-        told = noted(told, time=call.at, weight=weight, action="flagger", reason=message[:200])
+        told = quoted(told, time=call.at, weight=weight, message=message[:200])
         told = stepped(told, call.at) if step else told
     if told is not attempt:
         gate.store.write(Write(attempt=told.document()))

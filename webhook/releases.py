@@ -323,7 +323,23 @@ def noted(attempt: Attempt, *, time: float, weight: float | None, action: str, r
     newest = attempt.history[-1] if attempt.history else None
     if newest and newest["action"] == action and _same(newest["weight"], weight):
         return attempt
-    event = {"time": time, "weight": weight, "action": action, "reason": reason}
+    return _lengthened(attempt, {"time": time, "weight": weight, "action": action, "reason": reason})
+
+
+def quoted(attempt: Attempt, *, time: float, weight: float | None, message: str) -> Attempt:
+    """
+    Return the attempt with a message of Flagger's as a line of history, unless that was its last message too.
+
+    A hold repeats "waiting for approval" every tick, between verdicts of ours that repeat as well: one line of each.
+    """
+    action = Caller.FLAGGER.value
+    last = next((event["reason"] for event in reversed(attempt.history) if event["action"] == action), None)
+    if last == message:
+        return attempt
+    return _lengthened(attempt, {"time": time, "weight": weight, "action": action, "reason": message})
+
+
+def _lengthened(attempt: Attempt, event: Json) -> Attempt:
     kept = attempt.history
     if len(kept) >= HISTORY_LIMIT:
         kept = (kept[0], *kept[-(HISTORY_LIMIT - 2) :])

@@ -98,6 +98,16 @@ def test_events_write_history(service):
     assert [(event["weight"], event["reason"]) for event in told] == [(0.15, "Advance web.shop canary weight 15")]
 
 
+def test_every_message_is_kept_and_a_wait_is_told_once(service):
+    """Messages without a weight follow each other in history; one that repeats between verdicts is one line."""
+    waiting = "Halt web.shop advancement waiting for traffic increase approval next step"
+    for message in ("New revision detected! Scaling up web.shop", waiting, waiting, "Copying web.shop template spec"):
+        service.hook("rollback")
+        service.hook("event", metadata={"eventMessage": message, "eventType": "Normal"})
+    told = [e["reason"] for e in service.get("/v1/releases/shop/web").json["history"] if e["action"] == "flagger"]
+    assert told == ["New revision detected! Scaling up web.shop", waiting, "Copying web.shop template spec"]
+
+
 def test_an_event_of_an_unknown_release_opens_none(service):
     """Flagger talks about canaries that we never weighed: thanked, and nothing kept."""
     assert service.hook("event", checksum="never").status_code == 202
