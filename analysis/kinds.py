@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from analysis import explain_latency, explain_levels, explaining, latencies, levels, proportions
+from analysis import explain_latency, explain_levels, explaining, latencies, levels, proportions, rates
 from analysis.compare import counts, latency
 from analysis.explaining import Standing
 from analysis.grid import Floats
@@ -87,6 +87,13 @@ COUNTS: Final = Kind(
     counts=True,
     splits=True,
 )
+RATES: Final = Kind(
+    silence=rates.silence,
+    weigh=rates.weigh,
+    with_next_weight=rates.with_next_weight,
+    answer=rates.answer,
+    counts=True,
+)
 LATENCY: Final = Kind(
     silence=latencies.silence,
     weigh=_weigh_latency,
@@ -105,7 +112,7 @@ BY_KIND: Final[Mapping[str, Kind]] = {
     Latency.kind: LATENCY,
     Gauge.kind: LEVELS,
     Quantile.kind: LEVELS,
-    Rate.kind: LEVELS,
+    Rate.kind: RATES,
     Ratio.kind: LEVELS,
 }
 

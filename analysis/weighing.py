@@ -18,7 +18,7 @@ from analysis.demand import next_weight as default_next
 from analysis.explain_latency import observed_share as latency_share
 from analysis.explaining import LEANING, Standing, observed_share
 from analysis.kinds import Nothing, kind_of
-from analysis.policy import OMEGA, Limits, Objective, Policy, Question
+from analysis.policy import OMEGA, Limits, Objective, Policy, Question, Rate
 from analysis.record import Record
 from analysis.report import Evidence, about
 from analysis.sequential import Sequential
@@ -75,8 +75,7 @@ def demanded(policy: Policy, weighed: Weighed, stage: Stage | None, next_weight:
 
     A next weight of 1 makes the step the last one; without any traffic the question is one of a step.
     """
-    shares = [share for found in weighed.values() if (share := share_of(found)) is not None]
-    observed = shares[0] if shares else None
+    observed = observed_by(policy, weighed)
     if stage is Stage.FINAL:
         return Demand(stage=stage, next_weight=1.0, observed=observed)
     coming = next_weight
@@ -87,6 +86,13 @@ def demanded(policy: Policy, weighed: Weighed, stage: Stage | None, next_weight:
         leads_to = float(default_next(np.array(observed)))
     last = leads_to is not None and leads_to >= 1
     return Demand(stage=stage or (Stage.FINAL if last else Stage.STEP), next_weight=coming, observed=observed)
+
+
+def observed_by(policy: Policy, weighed: Weighed) -> float | None:
+    """Return the canary's share since the last step as requests show it, else other exposure; None if nothing does."""
+    shares = {name: share for name, found in weighed.items() if (share := share_of(found)) is not None}
+    requests = [share for name, share in shares.items() if policy.question(name).kind != Rate.kind]
+    return next(iter(requests or shares.values()), None)
 
 
 def share_of(found: Sequential) -> float | None:

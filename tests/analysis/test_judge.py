@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.judge import admitted, cannot_judge, judge, overridden
-from analysis.policy import Gauge
+from analysis.policy import Objective
 from analysis.types import May, Stage, State, Verdict, Weight
 from tests.analysis.record_examples import LOOK, SECOND, SILENT, START, counted, errors, judged, policy, proportion, two
 
@@ -219,10 +219,10 @@ def test_nothing_required_proves_nothing():
 
 def test_a_kind_that_is_not_judged_holds_by_name():
     """A required question of another kind is never passed over in silence."""
-    asked = policy(proportion(), Gauge(name="cpu", query="x{$side}"))
+    asked = policy(proportion(), Objective(name="slo", target=0.999))
     report = judged(asked, GOOD)
     assert report.verdict is Verdict.HOLD
-    assert "gauge is not judged" in report.reason
+    assert "objective is not judged" in report.reason
 
 
 # what is not weighed

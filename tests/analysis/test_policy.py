@@ -35,7 +35,7 @@ def test_the_defaults_are_those_whose_figures_are_measured():
     assert (usual.freeze_limit, usual.harm_budget, usual.min_step, usual.history) == (600.0, 20.0, 120.0, 14_400.0)
     assert usual.deadline == Deadline(after=14_400.0, then="hold")
     assert ERRORS.tolerance == Tolerance(ratio=1.5, absolute=0.001)
-    assert frozenset({"proportion", "limits"}) == JUDGED
+    assert frozenset({"proportion", "rate", "ratio", "latency", "gauge", "quantile", "limits"}) == JUDGED
 
 
 WRONG = {
@@ -141,8 +141,8 @@ def test_a_policy_is_shown_with_the_beginning_of_its_digest():
 
 def test_questions_are_found_by_name_and_unjudged_ones_named():
     """What this version does not judge is known by name, unless it is muted."""
-    asked = Policy(name="x", questions=(ERRORS, Gauge(name="cpu"), Gauge(name="memory", muted=True)))
-    assert asked.question("cpu").kind == "gauge"
-    assert asked.unjudged == ("cpu",)
+    asked = Policy(name="x", questions=(ERRORS, Objective(name="slo"), Objective(name="goal", muted=True)))
+    assert asked.question("slo").kind == "objective"
+    assert asked.unjudged == ("slo",)
     with pytest.raises(KeyError):
         asked.question("disk")

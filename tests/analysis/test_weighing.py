@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.policy import Gauge, Limit
+from analysis.policy import Limit, Objective
 from analysis.types import May, Stage, State, Weight
-from analysis.weighing import answered, demanded, harm_of, weigh
+from analysis.weighing import answered, demanded, harm_of, varying, weigh
 from tests.analysis.record_examples import SECOND, START, counted, errors, limits, policy, proportion, two
 
 GOOD = errors(180)
@@ -53,7 +53,7 @@ def test_a_canary_with_most_of_the_traffic_is_at_its_last_step():
 
 def test_only_questions_that_count_are_weighed():
     """Limits and kinds that are not judged have no evidence in counts; an empty record has none at all."""
-    asked = policy(proportion(), Gauge(name="cpu"), limits(Limit(question="error-rate", max=0.1)))
+    asked = policy(proportion(), Objective(name="slo"), limits(Limit(question="error-rate", max=0.1)))
     assert list(weigh(asked, GOOD, None)) == ["error-rate"]
     assert weigh(asked, GOOD.until(START), None) == {}
 
@@ -90,7 +90,7 @@ def test_a_freeze_that_stayed_open_names_its_question():
     ("question", "state", "said"),
     [
         pytest.param(proportion("nothing"), State.NO_DATA, "nothing", id="silent"),
-        pytest.param(Gauge(name="cpu"), State.UNDECIDED, "gauge is not judged", id="a kind that is not judged"),
+        pytest.param(Objective(name="slo"), State.UNDECIDED, "objective is not judged", id="a kind that is not judged"),
         pytest.param(limits(Limit(question="error-rate", max=0.1)), State.WITHIN_LIMIT, "acceptable", id="limits"),
         pytest.param(proportion(), State.NO_WORSE, "no worse than 1.5x", id="a proportion"),
     ],
@@ -100,7 +100,7 @@ def test_every_kind_of_question_is_answered(question, state, said):
     asked = policy(proportion(), question) if question.name != "error-rate" else policy(question)
     weighed = weigh(asked, GOOD, None)
     demand = demanded(asked, weighed, None, None)
-    found = answered(question, asked, GOOD, weighed, demand, harm_of(asked, GOOD, weighed))
+    found = answered(question, asked, GOOD, weighed, varying(asked, GOOD), demand, harm_of(asked, GOOD, weighed))
     assert (found.name, found.kind, found.state) == (question.name, question.kind, state)
     assert said in found.reason
     assert (found.weight, found.may) == (question.weight.value, question.may.value)
