@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import subprocess
@@ -56,14 +57,16 @@ class RedisServer:
         config.write_text(sentinel)
         self._command = ["redis-server", str(config), "--port", str(self.port), "--bind", "127.0.0.1"]
         self._command += ["--dir", str(folder), "--logfile", str(folder / "log"), "--daemonize", "no", *options]
-        self._command += ["--sentinel"] if sentinel else ["--save", ""]
+        self._command += ["--sentinel"] if sentinel else ["--save", "", "--repl-diskless-sync-delay", "0"]
         self.process: subprocess.Popen[bytes] | None = None
         # Two attempts, so that a test which looks in the middle of a restart is not told of its own broken connection.
-        self.client = Redis(port=self.port, protocol=2, socket_timeout=5)
+        password = options[options.index("--requirepass") + 1] if "--requirepass" in options else None
+        self.client = Redis(port=self.port, password=password, protocol=2, socket_timeout=5)
 
     def start(self) -> RedisServer:
         """Start it (again, with the files that are there), and return when it answers."""
-        self.process = subprocess.Popen(self._command)
+        # Signals as Python has them: a file over its limit is then an error to the server, as a full disk is.
+        self.process = subprocess.Popen(self._command, restore_signals=False)
         wait_until(self._answers, f"redis-server on {self.port}")
         return self
 
@@ -76,6 +79,11 @@ class RedisServer:
         """Send a signal to the process that was started here."""
         assert self.process is not None
         self.process.send_signal(number)
+
+    def files_may_hold(self, size: int) -> None:
+        """Let no file of the running server grow beyond ``size`` bytes."""
+        assert self.process is not None
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, size))
 
     def kill(self) -> None:
         """End it at once, as a crash does."""

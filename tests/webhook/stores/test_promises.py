@@ -178,6 +178,49 @@ def test_overrides_are_only_ever_added(store):
     assert store.overrides("shop", "cart") == [words[1]]
 
 
+def gates(name="checkout", version=0, cluster="", **rest):
+    return {"cluster": cluster, "namespace": "shop", "name": name, "version": version, **rest}
+
+
+def test_gates_come_back_with_the_next_version(store):
+    """Each canary of each cluster has its own, and its version counts the writes."""
+    assert store.gates(("", "shop", "checkout")) is None
+    store.write_gates(gates(doors={"rollout": "open"}))
+    store.write_gates(gates(cluster="eu-1"))
+    kept = store.gates(("", "shop", "checkout"))
+    assert kept == gates(version=1, doors={"rollout": "open"})
+    store.write_gates({**kept, "doors": {}})
+    assert store.gates(("", "shop", "checkout")) == gates(version=2, doors={})
+    assert store.gates(("eu-1", "shop", "checkout")) == gates(version=1, cluster="eu-1")
+
+
+@pytest.mark.parametrize(
+    ("existing", "claimed"),
+    [
+        pytest.param(0, 1, id="update of what is not there"),
+        pytest.param(1, 0, id="new, but they exist"),
+        pytest.param(3, 2, id="somebody wrote since they were read"),
+    ],
+)
+def test_gates_of_a_wrong_version_are_not_written(store, existing, claimed):
+    """A conflict leaves them as they were."""
+    for version in range(existing):
+        store.write_gates(gates(version=version))
+    before = store.gates(("", "shop", "checkout"))
+    with pytest.raises(StoreConflict, match=rf"version {existing}, not {claimed}"):
+        store.write_gates(gates(version=claimed, mine=True))
+    assert store.gates(("", "shop", "checkout")) == before
+
+
+def test_gates_are_listed_by_their_last_change(store):
+    """The canary whose gates moved last comes first, and the limit cuts the oldest."""
+    for name in ("checkout", "cart", "search"):
+        store.write_gates(gates(name))
+    store.write_gates(gates("checkout", version=1))
+    assert [found["name"] for found in store.all_gates()] == ["checkout", "search", "cart"]
+    assert [found["name"] for found in store.all_gates(limit=1)] == ["checkout"]
+
+
 def test_ping_returns_when_the_store_can_write(store):
     """A healthy store answers a probe, as often as it is asked."""
     store.ping()

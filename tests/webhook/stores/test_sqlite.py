@@ -7,8 +7,6 @@ import os
 import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 import tempfile
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -16,23 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.webhook.stores.documents import RELEASE, look, opened, report
+from tests.webhook.stores.writers import program
 from webhook.errors import StoreDown
 from webhook.ports import Write
 from webhook.stores.sqlite import SQLiteStore
 from webhook.stores.sqlite_file import SCHEMA_VERSION
-
-ROOT = Path(__file__).parents[3]
-
-
-def program(name, path, *arguments):
-    """Start one of the programs of ``writers.py``; the caller ends it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.webhook.stores.writers", name, str(path), *map(str, arguments)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 def kill(process):
