@@ -137,7 +137,7 @@ class Policy:
 
     name: str
     questions: tuple[Question, ...]
-    preset: str | None = None
+    preset: tuple[str, ...] = ()
     digest: str = ""
     match: tuple[tuple[str, str], ...] = ()
     mode: Mode | None = None

@@ -71,10 +71,12 @@ class Select:
     """
     Label matchers of the two sides and the labels that make one replica.
 
-    ``None`` means: the defaults of the policy's controller. ``replica=()`` means that replicas are
-    not visible. ``exclude`` is added to every selector of both sides.
+    ``None`` means: those of the pair of matchers called ``by``, without it the policy's, or the defaults of its
+    controller. ``replica=()`` means that replicas are not visible. ``exclude`` is added to every selector of both
+    sides.
     """
 
+    by: str | None = None
     baseline: str | None = None
     canary: str | None = None
     replica: tuple[str, ...] | None = None

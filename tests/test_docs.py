@@ -46,6 +46,7 @@ from webhook.policies import Policies, check_static, presets
 from webhook.schema import documents
 from webhook.schema import policy as wire
 from webhook.settings import Settings, variables
+from webhook.sides import PAIRS
 from webhook.telemetry import Telemetry, exposition
 from webhook.tokens import Verb, read_tokens
 
@@ -285,6 +286,14 @@ def test_defaults_of_a_policy_are_as_documented():
     assert compared >= 18
 
 
+def test_every_preset_and_pair_is_documented():
+    """docs/presets.md has one row for each preset and says its pair; docs/policies.md has one for each pair."""
+    assert sorted(columns((DOCS / "policies.md").read_text(), "## Selectors")) == sorted(PAIRS)
+    _, rows = next(tables((DOCS / "presets.md").read_text()))
+    shown = {row[0].strip("`"): row[2].strip("`") for row in rows}
+    assert shown == {name: Policies.inline({"preset": name}).select.by or "pod" for name in presets()}
+
+
 def test_every_setting_is_documented():
     """docs/operations.md has one row for each setting: variable, option, default."""
     text = (DOCS / "operations.md").read_text()
@@ -387,4 +396,4 @@ def test_levels_of_the_calibration_are_as_said():
 
 def test_default_policy_is_the_preset():
     """The policy of a release that nobody wrote one for is the one that the pages speak of."""
-    assert Policies(None, clock=lambda: 0.0).default().preset == "http_requests_total"
+    assert Policies(None, clock=lambda: 0.0).default().preset == ("http_requests_total",)

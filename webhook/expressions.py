@@ -13,6 +13,7 @@ from typing import Final
 
 from analysis.policy import Latency, Policy, Proportion, Question, Rate, Ratio, Select
 from analysis.types import Side
+from webhook import sides
 from webhook.ports import SIDE_LABEL, Query
 from webhook.selectors import asks_for_label, expand_side, fill, metric_name, narrowed, set_label, suffixed
 
@@ -25,19 +26,8 @@ NO_QUANTILE = 'quantile=""'
 """A summary has the name of the histogram that it might be."""
 _IDENTITY = ("job", "instance", "prometheus", "prometheus_replica", "replica", "monitor")
 IDENTITY_IF_ON_UP = ("service", "endpoint")
-_POD = '-[a-z0-9]{5}"'
-_HASHED = Select(
-    baseline='namespace="$namespace", pod=~"$name-$baseline' + _POD,
-    canary='namespace="$namespace", pod=~"$name-$canary' + _POD,
-    replica=("pod",),
-)
-# Hashes have ten letters, so "primary" or "worker" is never one (kubernetes: SafeEncodeString of a 32-bit sum).
-_FLAGGER = Select(
-    baseline='namespace="$namespace", pod=~"$target-primary-[4-9bcdf]{1,10}' + _POD,
-    canary='namespace="$namespace", pod=~"$target-[4-9bcdf]{1,10}' + _POD,
-    replica=("pod",),
-)
-DEFAULT_SELECT = {"argo": _HASHED, "flagger": _FLAGGER, "none": _HASHED}
+_LIKE_TARGET = ("service", "ingress", "route")
+"""What Flagger calls like the target unless told otherwise; a name that is wrong matches nothing, and that is said."""
 
 
 class Asking:
@@ -52,7 +42,8 @@ class Asking:
         identity: Sequence[str] = (),
     ) -> None:
         self.question = question
-        self.names = {**names, "target": names.get("target") or names.get("name") or ""}
+        target = names.get("target") or names.get("name") or ""
+        self.names = {**names, "target": target, **{name: names.get(name) or target for name in _LIKE_TARGET}}
         self.own = question is not None and question.select is not None
         self.step = step
         self.exclude, self.sides, self.replica = select_of(policy, question)
@@ -263,22 +254,17 @@ def parts_of(question: Question) -> tuple[str, tuple[str, ...]]:
 
 def select_of(policy: Policy, question: Question | None) -> tuple[tuple[str, ...], dict[Side, str], tuple[str, ...]]:
     """Return exclusions, matchers of both sides and replica labels: the question's, the policy's, the default."""
-    layers = [
-        select
-        for select in (
-            question.select if question else None,
-            policy.select,
-            DEFAULT_SELECT[policy.controller],
-        )
-        if select is not None
-    ]
-    sides = {
+    layers: list[Select] = []
+    for select in (question.select if question else None, policy.select, Select(by=sides.DEFAULT)):
+        if select is not None:
+            layers += [select, *([sides.pair(select.by, policy.controller)] if select.by else [])]
+    matched = {
         side: next(matchers for layer in layers if (matchers := getattr(layer, side.value)) is not None)
         for side in Side
     }
     replica = next(layer.replica for layer in layers if layer.replica is not None)
     excluded = [layer.exclude for layer in layers] + [question.exclude if question else ""]
-    return tuple(dict.fromkeys(part for part in excluded if part)), sides, replica
+    return tuple(dict.fromkeys(part for part in excluded if part)), matched, replica
 
 
 def duration(seconds: float) -> str:

@@ -174,7 +174,7 @@ def test_the_default_is_the_named_policy_else_the_preset(tmp_path, clock):
     write(tmp_path, "a.yaml", SHORT.format("a"))
     assert Policies(tmp_path, default="a", clock=clock).default().name == "a"
     built_in = Policies(None, clock=clock).default()
-    assert (built_in.name, built_in.preset) == ("default", "http_requests_total")
+    assert (built_in.name, built_in.preset) == ("default", ("http_requests_total",))
     assert built_in is Policies(tmp_path, clock=clock).default()
 
 

@@ -60,7 +60,7 @@ POLICY = Object(
     keys={
         "apiVersion": Key(Constant(word=API_VERSION), required=True),
         "name": Key(NAME, required=True),
-        "preset": Key(Text(longest=63)),
+        "preset": Key(ListOf(Text(longest=63), least=1, most=10, single=True)),
         "match": Key(
             ListOf(
                 Object(
@@ -129,8 +129,8 @@ def read(content: Json, presets: Mapping[str, Mapping[str, Json]], file: str = "
     Returns
     -------
     Policy
-        Its own questions come first, then those of the preset. A question of the same name and kind keeps of
-        the preset what it does not say itself. Questions of a preset that are of a kind not judged yet are left
+        Its own questions come first, then those of its presets in order, see `over`.
+        Questions of a preset that are of a kind not judged yet are left
         out, or muted if a limit names them, and ``notes`` say so.
 
     Raises
@@ -141,15 +141,17 @@ def read(content: Json, presets: Mapping[str, Mapping[str, Json]], file: str = "
     problems: list[Problem] = []
     try:
         names = _names(content, problems)
-        preset = names.get("preset")
-        if preset is not None and preset not in presets:
-            near = did_you_mean(preset, presets)
-            known = f"must be a known preset ({', '.join(sorted(presets))})"
-            problems.append(Problem(place="/preset", rule=f"{known}, got {preset!r}{near}"))
-        elif preset is not None and not problems:
-            names = _names(_filled(content, presets[preset]), problems)
+        asked = names.get("preset", ())
+        for preset in asked:
+            if preset not in presets:
+                near = did_you_mean(preset, presets)
+                known = f"must be a known preset ({', '.join(sorted(presets))})"
+                problems.append(Problem(place="/preset", rule=f"{known}, got {preset!r}{near}"))
         if not problems:
-            return _finished(_made(names, problems), content, presets.get(preset or "", {}))
+            base = _base(asked, presets)
+            names = _names(over(content, base), problems) if asked else names
+        if not problems:
+            return _finished(_made(names, problems), content, base)
     except RecursionError:
         problems.append(Problem(place="", rule=NESTED))
     except _StopReading:
@@ -174,15 +176,39 @@ def _made(names: dict[str, Any], problems: list[Problem]) -> Policy:
         raise _StopReading from error
 
 
-def _filled(content: Mapping[str, Json], preset: Mapping[str, Json]) -> dict[str, Json]:
-    theirs = {question["name"]: question for question in preset.get("questions", [])}
+def _base(asked: Sequence[str], presets: Mapping[str, Mapping[str, Json]]) -> dict[str, Json]:
+    """Return what some presets say together, the first over the next; each stands over those that it names itself."""
+    base: dict[str, Json] = {}
+    for name in reversed(asked):
+        preset = dict(presets[name])
+        below = preset.pop("preset", ())
+        base = over(over(preset, _base([below] if isinstance(below, str) else below, presets)), base)
+    return base
+
+
+def over(content: Mapping[str, Json], base: Mapping[str, Json]) -> dict[str, Json]:
+    """
+    Return the content of a policy with what it does not say itself taken from another.
+
+    A question of the same name and kind keeps of the other what it does not say; ``select`` keeps its parts likewise,
+    but a pair chosen with ``by`` replaces matchers.
+    """
+    theirs = {question["name"]: question for question in base.get("questions", [])}
     own = [
-        theirs[q["name"]] | q if theirs.get(q["name"], {}).get("kind") == q["kind"] else q
+        _laid(theirs[q["name"]], q) if theirs.get(q["name"], {}).get("kind") == q["kind"] else q
         for q in content.get("questions", [])
     ]
     said = {question["name"] for question in own}
     rest = [question for name, question in theirs.items() if name not in said]
-    return dict(preset) | dict(content) | {"questions": own + rest}
+    return _laid(base, content) | {"questions": own + rest}
+
+
+def _laid(below: Mapping[str, Json], above: Mapping[str, Json]) -> dict[str, Json]:
+    result = dict(below) | dict(above)
+    if "select" in below and "select" in above:
+        kept = {"exclude"} if "by" in above["select"] else below["select"].keys()
+        result["select"] = {k: v for k, v in below["select"].items() if k in kept} | above["select"]
+    return result
 
 
 def _finished(policy: Policy, content: Mapping[str, Json], preset: Mapping[str, Json]) -> Policy:
@@ -273,7 +299,9 @@ def json_schema(presets: Sequence[str] = ()) -> dict[str, Json]:
     """
     schema = POLICY.schema()
     if presets:
-        schema["properties"]["preset"] = {"enum": sorted(presets)}
+        known = {"enum": sorted(presets)}
+        single, several = schema["properties"]["preset"]["anyOf"]
+        schema["properties"]["preset"] = {"anyOf": [{**single, **known}, {**several, "items": known}]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Weighbridge policy",

@@ -25,6 +25,7 @@ from analysis.policy import (
 from analysis.types import Direction, Json, May, NoData, Weight
 from webhook.schema.problems import Problem, did_you_mean, shown
 from webhook.schema.shapes import BROKEN, Constant, Duration, Flag, Key, ListOf, Number, Object, Text, Word
+from webhook.sides import PAIRS
 
 NAME = Text(
     pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
@@ -37,6 +38,7 @@ MATCHERS = Text(empty=True)
 SELECT = Object(
     make=Select,
     keys={
+        "by": Key(Word(words=tuple(PAIRS))),
         "baseline": Key(Text()),
         "canary": Key(Text()),
         "replica": Key(ListOf(LABEL, most=20)),
