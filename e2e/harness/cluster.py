@@ -49,6 +49,7 @@ class Cluster:
         self.controllers = Controllers(self.plane, folder / "controllers", self.prometheus.url)
         self.traffic = Traffic(self.kubelet, self.router, [self.prometheus])
         self._services: list[Weighbridge] = []
+        self._sources: list[Prometheus] = []
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -57,13 +58,15 @@ class Cluster:
         for part in (self.kubelet, self.router, self.prometheus, self.traffic, self.weighbridge):
             part.start()
         self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argo-rollouts"}})
-        self.apply(shipped("argo/clusteranalysistemplates.yaml"))
+        self.apply(shipped("argo/clusteranalysistemplates.yaml", every="20s"))
         self.controllers.start()
 
     def stop(self) -> None:
         """Stop everything that runs, the API server after those who talk to it."""
         for service in self._services:
             service.stop()
+        for source in self._sources:
+            source.stop()
         parts = (
             self.controllers,
             self.weighbridge,
@@ -105,6 +108,16 @@ class Cluster:
             folder = self.folder / f"weighbridge-{name}"
             made = Weighbridge(folder, (prometheus or self.prometheus).url, port=port, **settings)
             self._services.append(made)
+        made.start()
+        return made
+
+    def source(self, name: str, *, namespaces: Iterable[str], engine: str = "debian") -> Prometheus:
+        """Start a Prometheus, or what takes its place, that scrapes the pods of some namespaces only."""
+        with self._lock:
+            port = 9200 + len(self._sources)
+            folder = self.folder / f"prometheus-{name}"
+            made = Prometheus(self.plane, folder, port=port, engine=engine, namespaces=namespaces)
+            self._sources.append(made)
         made.start()
         return made
 

@@ -29,7 +29,9 @@ def labels_of(pod: Pod) -> dict[str, str]:
     return {"job": JOB, "instance": f"{pod.ip}:{PODS_PORT}", "namespace": pod.namespace, "pod": pod.name}
 
 
-def configuration(plane: ControlPlane, rules: Iterable[Path] = (), *, victoria: bool = False) -> str:
+def configuration(
+    plane: ControlPlane, rules: Iterable[Path] = (), *, victoria: bool = False, namespaces: Iterable[str] = ()
+) -> str:
     """Return the scrape configuration, YAML; what only Prometheus knows is left out for VictoriaMetrics."""
     relabel = [
         {"source_labels": ["__meta_kubernetes_pod_ip"], "regex": ".+", "action": "keep"},
@@ -41,12 +43,14 @@ def configuration(plane: ControlPlane, rules: Iterable[Path] = (), *, victoria: 
         {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
         {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
     ]
-    discovery = {
+    discovery: dict[str, Any] = {
         "role": "pod",
         "api_server": f"https://127.0.0.1:{API_PORT}",
         "authorization": {"type": "Bearer", "credentials": plane.token},
         "tls_config": {"ca_file": str(plane.certificate)},
     }
+    if only := list(namespaces):
+        discovery["namespaces"] = {"names": only}
     document: dict[str, Any] = {
         "global": {"scrape_interval": f"{SCRAPE_S}s", "scrape_timeout": f"{SCRAPE_S}s"},
         "scrape_configs": [{"job_name": JOB, "kubernetes_sd_configs": [discovery], "relabel_configs": relabel}],
@@ -75,16 +79,19 @@ class Prometheus:
         ``debian`` (what is installed), ``current`` (3.x, from its Go module) or ``victoria``.
     rules : iterable of Path
         Files of recording and alerting rules.
+    namespaces : iterable of str
+        Whose pods it scrapes; empty: all.
     """
 
     def __init__(
-        self, plane: ControlPlane, folder: Path, *, port: int = 9090, engine: str = "debian", rules: Iterable[Path] = ()
-    ) -> None:
+        self, plane: ControlPlane, folder: Path, *, port: int = 9090, engine: str = "debian",
+        rules: Iterable[Path] = (), namespaces: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         self.url = f"http://127.0.0.1:{port}"
         self.engine = engine
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "prometheus.yaml"
-        config.write_text(configuration(plane, rules, victoria=engine == "victoria"))
+        config.write_text(configuration(plane, rules, victoria=engine == "victoria", namespaces=namespaces))
         self._process = Process("prometheus", _command(engine, config, folder, port), folder)
 
     def start(self) -> None:

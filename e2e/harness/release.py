@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
 
 from e2e.harness.api import ApiError, Document
 from e2e.harness.cluster import Cluster, shipped
@@ -77,7 +76,7 @@ class Setup:
     strategy : dict
         More of ``spec.strategy.canary``.
     service : Weighbridge, optional
-        Who is asked. Default: the one that all scenarios share; for another one the namespace has AnalysisTemplates.
+        Who is asked. Default: the one that all scenarios share.
     sources : sequence of Prometheus, optional
         Who is given the past of the stable pods. Default: the shared one.
     annotations : dict
@@ -136,8 +135,7 @@ class Release:
         cluster, setup = self.cluster, self.setup
         cluster.namespace(self.namespace, self.service)
         cluster.apply(self._network(), self.namespace)
-        if setup.service is not None:
-            cluster.apply(own_templates(setup.service), self.namespace)
+        cluster.apply(templates(self.service), self.namespace)
         self._informer.start()
         cluster.apply([self.document], self.namespace)
         self.wait(lambda seen: seen.phase == "Healthy", "the stable version", 60)
@@ -277,7 +275,7 @@ class Release:
         document["spec"]["replicas"] = setup.replicas
         document["spec"]["template"]["spec"]["containers"][0]["image"] = GOOD
         canary = document["spec"]["strategy"]["canary"]
-        ask = Asking(canary["analysis"]["args"], policy=setup.policy, own=setup.service is not None)
+        ask = Asking(canary["analysis"]["args"], policy=setup.policy)
         if setup.steps is not None:
             canary["steps"] = [ask(step) if isinstance(step, str) else deepcopy(step) for step in setup.steps]
         else:
@@ -326,22 +324,20 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Makes steps that ask our templates: ``args`` as shipped, the policy, templates of the namespace or cluster."""
+    """Makes steps that ask our templates in the namespace: ``args`` as shipped, and a policy by name, if any."""
 
     args: list[Document]
     policy: str = ""
-    own: bool = False
 
     def __call__(self, template: str, **more: str) -> Document:
         """Return a step that asks one template."""
         added = {**more, **({"policy": self.policy} if self.policy else {})}
         args = [*deepcopy(self.args), *({"name": name, "value": value} for name, value in added.items())]
-        reference: dict[str, Any] = {"templateName": template, **({} if self.own else {"clusterScope": True})}
-        return {"analysis": {"templates": [reference], "args": args}}
+        return {"analysis": {"templates": [{"templateName": template}], "args": args}}
 
 
-def own_templates(service: Weighbridge, path: str = TEMPLATES) -> list[Document]:
-    """Return the shipped templates for one namespace, as their head says it is done, asking a service of its own."""
+def templates(service: Weighbridge, path: str = TEMPLATES) -> list[Document]:
+    """Return the shipped templates for one namespace, as their head says it is done; they ask ``service``, often."""
     return [{**document, "kind": "AnalysisTemplate"} for document in shipped(path, service=service)]
 
 

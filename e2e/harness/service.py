@@ -26,7 +26,8 @@ min_step: 10s
 """What is different from the defaults in all policies of the tests: everything is fast."""
 POLICY = (
     """apiVersion: weighbridge/v1
-name: e2e"""
+name: e2e
+match: [{namespace: "argo-*"}, {namespace: "flagger-*"}]"""
     + LOOKS
     + """questions:
   - name: error-rate
@@ -51,7 +52,7 @@ class Weighbridge:
     port : int
         On loopback.
     policies : mapping of str to str
-        Texts by name; ``e2e`` is the default policy unless ``options`` say otherwise.
+        Texts by name. Default: `POLICY`, for the namespaces of the scenarios; what it does not match has no policy.
     options : mapping of str to str
         Further options: ``{"mode": "shadow"}``.
     """
@@ -72,7 +73,7 @@ class Weighbridge:
         chosen = {
             "listen": f"127.0.0.1:{port}", "prometheus": prometheus, "policies": str(folder / "policies"),
             "store": f"sqlite:{folder / 'weighbridge.db'}", "tokens-file": str(folder / "tokens.yaml"),
-            **({"default-policy": "e2e"} if policies is None else {}), **(options or {}),
+            **(options or {}),
         }  # fmt: skip
         words = [f"--{name}={value}" for name, value in chosen.items()]
         self._process = Process(
