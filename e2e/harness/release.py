@@ -83,6 +83,8 @@ class Setup:
         Of the Rollout.
     policy : str
         Asked for by name, if any.
+    prepared : bool
+        Whether the namespace has its Secret and templates already.
     replicas, rps, stable, header_share : int, float
         Pods; requests per second; share of failing requests of the stable version; share of requests with the header.
     """
@@ -95,6 +97,7 @@ class Setup:
     sources: Sequence[Prometheus] | None = None
     annotations: dict[str, str] = field(default_factory=dict)
     policy: str = ""
+    prepared: bool = False
     replicas: int = 4
     rps: float = 400.0
     stable: float = 0.02
@@ -133,9 +136,10 @@ class Release:
     def start(self) -> Release:
         """Deploy the stable version and put it under load."""
         cluster, setup = self.cluster, self.setup
-        cluster.namespace(self.namespace, self.service)
+        if not setup.prepared:
+            cluster.namespace(self.namespace, self.service)
+            cluster.apply(templates(self.service), self.namespace)
         cluster.apply(self._network(), self.namespace)
-        cluster.apply(templates(self.service), self.namespace)
         self._informer.start()
         cluster.apply([self.document], self.namespace)
         self.wait(lambda seen: seen.phase == "Healthy", "the stable version", 60)
