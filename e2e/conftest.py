@@ -16,13 +16,16 @@ from pathlib import Path
 import pytest
 
 from e2e.harness.cluster import Cluster
+from e2e.harness.figures import FILE
 from e2e.harness.namespace import isolated
 from e2e.harness.stage import Scenario, Stage
+from e2e.harness.tools import ROOT
 
 AT_ONCE = 14
 LIMIT_S = 300.0
 """Of a scenario that names none."""
 STAGE = pytest.StashKey[Stage]()
+FIGURES = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,6 +54,8 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield made
     finally:
         made.stop()
+        made.figures.write()
+        request.config.stash[FIGURES] = made.figures.table()
 
 
 def _is_scenario(item: pytest.Item) -> bool:
@@ -94,3 +99,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("seconds of each scenario, of those allowed")
         for scenario in sorted(stage.scenarios, key=lambda one: -one.seconds):
             terminalreporter.write_line(f"{scenario.seconds:6.0f} /{scenario.limit:4.0f}  {scenario.name}")
+    if table := config.stash.get(FIGURES, ""):
+        terminalreporter.section(f"figures, also in {FILE.relative_to(ROOT)}")
+        terminalreporter.write_line(table)

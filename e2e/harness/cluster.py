@@ -13,6 +13,7 @@ import yaml
 from e2e.harness.api import ApiError, Document
 from e2e.harness.controllers import Controllers
 from e2e.harness.controlplane import ControlPlane
+from e2e.harness.figures import Figures
 from e2e.harness.kubelet import Kubelet
 from e2e.harness.process import wait_for
 from e2e.harness.prometheus import Prometheus
@@ -40,6 +41,7 @@ class Cluster:
 
     def __init__(self, folder: Path, rules: Iterable[Path] = ()) -> None:
         self.folder = folder
+        self.figures = Figures()
         self.plane = ControlPlane(folder / "controlplane")
         self.api = self.plane.api
         self.kubelet = Kubelet(self.api)
