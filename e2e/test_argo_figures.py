@@ -30,8 +30,8 @@ def threshold_template() -> Document:
     """
     Return what is usual: the success rate of the canary of the last minute, at least 95 %, measured six times.
 
-    The form is that of the controller's own documentation (``failureLimit: 3``, ``result[0] >= 0.95``); there it measures
-    every five minutes, here every twenty seconds.
+    The form is that of the controller's own documentation (``failureLimit: 3``, ``result[0] >= 0.95``); there it
+    measures every five minutes, here every twenty seconds.
     """
     pods = 'namespace="{{args.namespace}}", pod=~"{{args.name}}-{{args.canary-hash}}-.*", path!="/healthz"'
     good = f'sum(rate(http_requests_total{{{pods}, code!~"5.."}}[1m]))'
@@ -142,7 +142,7 @@ def fewest_seconds() -> float:
     """
     Return how long it takes on average until 1,000 : 1 can speak for the true rates against equal ones.
 
-    Wald's bound: the log of the odds over the information of a second, here with both shares of errors known beforehand.
+    Wald's bound: the log of the odds over the information of a second, with both shares of errors known beforehand.
     """
     bad = STABLE * RATIO
     information = bad * math.log(bad / STABLE) + (1 - bad) * math.log((1 - bad) / (1 - STABLE))
