@@ -59,7 +59,7 @@ NOW = BEGIN + 900
 TIMES_WORSE = re.compile(r"<!-- canary: ([\d.]+) times the errors -->")
 """Stands in a page whose examples are about a bad release; otherwise the canary is like the baseline."""
 FIGURES = re.compile(r"\b(reached|measured)\b", re.IGNORECASE)
-FIGURES_COMMAND = re.compile(r"make (calibrate|bench)|python -m (tests\.calibration|bench)|pytest ")
+FIGURES_COMMAND = re.compile(r"make (calibrate|bench|e2e)|python -m (tests\.calibration|bench)|pytest ")
 
 
 def ids(path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -87,8 +90,9 @@ class Process:
         assert self._process is None, f"{self.name} runs already"
         with self.log.open("ab") as sink:
             self._process = subprocess.Popen(
-                self._command, cwd=self._folder, env=self._environ, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
-            )
+                self._command, cwd=self._folder, env=self._environ, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
+                start_new_session=True,
+            )  # fmt: skip
 
     @property
     def running(self) -> bool:
@@ -114,17 +118,15 @@ class Process:
         if self._process is None:
             return
         self._process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(grace)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        self.kill()
 
     def kill(self) -> None:
-        """End it as a machine that fails would."""
+        """End it as a machine that fails would, with every process that it started."""
         if self._process is None:
             return
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
