@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from analysis import limits, words
+from analysis import limits, routing, words
 from analysis.explaining import affordable
 from analysis.policy import Limits, Policy
 from analysis.record import Record
@@ -60,7 +61,8 @@ def judge(
     Notes
     -----
     Rules in the order in which they win: an abort that was ever proved stays; a required question that is
-    worse at freezing odds, silent or incomparable holds; a step needs the proof that it costs no more than the
+    worse at freezing odds, silent or incomparable holds, and so does a traffic split that is not the configured one
+    (never more than hold: not even a deadline aborts for it); a step needs the proof that it costs no more than the
     harm budget; the last step also needs the proof of harmlessness. Error control: at most ``alpha.abort`` of
     releases that are not worse are aborted, over any number of looks and questions.
 
@@ -73,6 +75,9 @@ def judge(
     demand = demanded(policy, weighed, stage, next_weight)
     if demand.next_weight is not None and demand.next_weight != next_weight and stage is not Stage.FINAL:
         weighed = with_next_weight(policy, seen, weighed, demand.next_weight)
+    routed = routing.check(policy, seen)
+    if routed is not None and policy.split == "hold":
+        demand = replace(demand, misrouted=routed.obstacle)
     harm, varied = harm_of(policy, seen, weighed), varying(policy, seen)
     evidence = tuple(answered(q, policy, seen, weighed, varied, demand, harm) for q in policy.questions)
     verdict, reason = _decide(policy, seen, evidence, demand, harm, weighed)
@@ -90,10 +95,11 @@ def judge(
         score=_score(verdict, evidence, demand),
         forecast=_forecast(verdict, evidence, demand),
         left_out=tuple(left_out(seen)),
-        flags=tuple(sorted({flag for e in evidence for flag in e.flags})),
+        flags=tuple(sorted({*(flag for e in evidence for flag in e.flags), *(routed.flags if routed else ())})),
         notes=tuple(remarks(seen)),
         weight=demand.observed,
         next_weight=demand.next_weight,
+        split=None if routed is None else routed.document(),
     )
 
 
@@ -137,12 +143,14 @@ def _decide(
     if demand.stage is Stage.PRE:
         return Verdict.PROMOTE, "before traffic: no limit is broken and nothing is compared yet"
     obstacle = harm.suspect.reason if harm.suspect is not None else standing_obstacle(policy, counted)
+    misrouted = demand.misrouted if not obstacle and any(e.required for e in counted) else ""
+    obstacle = obstacle or misrouted
     missing = "" if obstacle else missing_proof(policy, record, counted, demand, weighed)
     if not obstacle and not missing:
         return Verdict.PROMOTE, _praise(policy, counted, demand)
     if _overdue(policy, record) and not any(_holds_silent(policy, e) for e in counted):
         late = f"undecided for {words.duration(policy.deadline.after)}: "
-        if policy.deadline.then == "abort":
+        if policy.deadline.then == "abort" and not misrouted:
             return Verdict.ABORT, late + (obstacle or missing)
         if not obstacle and _bounded(policy, counted):
             return Verdict.PROMOTE, late + f"every upper bound lies below {words.ratio(policy.deadline.limit or 0)}"

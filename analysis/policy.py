@@ -132,6 +132,7 @@ class Policy:
     Everything that is asked of a release.
 
     Durations are seconds, ``steps`` are shares of traffic in (0, 1], ``harm_budget`` counts bad events.
+    ``split`` says what a traffic split that is not the configured one does: ``hold`` or ``report``.
     ``match`` lists globs of namespace and name; ``digest`` is the hash of the content that was read.
     """
 
@@ -154,6 +155,7 @@ class Policy:
     min_requests: float = 0
     deadline: Deadline = field(default_factory=Deadline)
     first_traffic: float = 300.0
+    split: str = "hold"
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -161,6 +163,8 @@ class Policy:
             raise InvalidPolicy(f"must be lower-case letters, digits and inner dashes, got {self.name!r}", "/name")
         if self.controller not in ("argo", "flagger", "none"):
             raise InvalidPolicy(f"must be argo, flagger or none, got {self.controller!r}", "/controller")
+        if self.split not in ("hold", "report"):
+            raise InvalidPolicy(f"must be hold or report, got {self.split!r}", "/split")
         positive("/harm_budget", self.harm_budget)
         names = [question.name for question in self.questions]
         for number, name in enumerate(names):

@@ -119,6 +119,9 @@ class Report:
         Share of traffic the canary was seen to get in the newest looks.
     next_weight : float or None
         The weight that a promotion would lead to.
+    split : mapping or None
+        Whether the canary got the requests that its weight promised, see `analysis.routing.Routed`; None where no
+        weight was named.
     """
 
     verdict: Verdict
@@ -133,3 +136,4 @@ class Report:
     notes: tuple[str, ...] = ()
     weight: float | None = None
     next_weight: float | None = None
+    split: Mapping[str, Json] | None = None

@@ -32,11 +32,16 @@ Weighed = Mapping[str, Sequential]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What is asked for: the stage, and the weight that a promotion would lead to (None: the default rule)."""
+    """
+    What is asked for: the stage, and the weight that a promotion would lead to (None: the default rule).
+
+    ``misrouted``: why the split of requests is not the configured one, so that nothing may be promoted.
+    """
 
     stage: Stage
     next_weight: float | None
     observed: float | None
+    misrouted: str = ""
 
 
 def weigh(policy: Policy, record: Record, next_weight: float | None) -> dict[str, Sequential]:

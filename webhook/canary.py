@@ -172,7 +172,7 @@ def _ended(gate: Gate, call: Call, flagger: FlaggerCall) -> Said:
         step = ADVANCED.search(message)
         weight = int(step.group(1)) / 100 if step else None
         told = quoted(told, time=call.at, weight=weight, message=message[:200])
-        told = stepped(told, call.at) if step else told
+        told = stepped(told, call.at, routed=True, weight=weight) if step else told
     if told is not attempt:
         gate.store.write(Write(attempt=told.document()))
     if attempt.told_abort_at is not None and call.hook == "post-rollout":

@@ -164,6 +164,7 @@ def _detail(report: Report, context: Context) -> dict[str, Json]:
         "stable_revision": attempt.stable_revision if attempt else None,
         "weight": report.weight if report.weight is not None else context.weight,
         "next_weight": report.next_weight,
+        "split": dict(report.split) if report.split else None,
         "annotation": attempt.annotation if attempt else None,
         "evidence": [evidence_document(e) for e in report.evidence],
         "left_out": [dict(item) for item in report.left_out],

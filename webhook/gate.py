@@ -289,7 +289,7 @@ class Gate:
                 degraded=degraded, human=case.word is not None,
             )  # fmt: skip
             if _unseen_step(call, attempt, said):
-                attempt = stepped(attempt, call.at + SAME_TICK)
+                attempt = stepped(attempt, call.at + SAME_TICK, routed=True)
             document = report_document(report, said, replace(context, attempt=attempt))
             attempt = self._write(case, attempt, document, extended, context)
         else:

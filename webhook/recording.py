@@ -15,7 +15,7 @@ from analysis.closing import Closed, close_looks
 from analysis.noise import Noise
 from analysis.policy import Policy
 from analysis.record import Grid, Record, from_rows
-from analysis.types import Json
+from analysis.types import Json, Stage
 from webhook import queries
 from webhook.errors import SourceDown, SourceFault
 from webhook.frames import Framing, Reader, plan_of, readings_of
@@ -192,7 +192,12 @@ class Recorder:
             except SourceFault as down:
                 tried = {**frame, "bucket_tries": int(frame.get("bucket_tries", 0)) + 1}
                 return self._failed(attempt, digest, tried, down, reader)
-            rows = [dict(row, weight=ask.weight, record=digest) for row in closed.rows[again:]]
+            frame = _weighted(frame, ask, at)
+            begun = [grid.end(look - 1) for look in range(len(kept), ready)]
+            rows = [
+                dict(row, weight=_weight(frame, start), record=digest)
+                for row, start in zip(closed.rows[again:], begun, strict=True)
+            ]
             attempt = _kept(attempt, digest, frame)
         record = record_of(policy, frame, [*kept[:ready], *rows])
         return Extended(
@@ -205,6 +210,23 @@ class Recorder:
             asked=tuple(shown),
             source_seconds=sum(reader.waited),
         )
+
+
+def _weighted(frame: dict[str, Json], ask: Ask, at: float) -> dict[str, Json]:
+    """
+    Return a frame with the weight that the caller names, and since when it has named it.
+
+    A background analysis repeats the weight it was born with, so it names none. A past window has one weight.
+    """
+    if ask.stage is Stage.BACKGROUND or frame.get("named", {}).get("weight") == ask.weight:
+        return frame
+    return {**frame, "named": {"weight": ask.weight, "since": at if ask.from_ is None else float(frame["start"])}}
+
+
+def _weight(frame: Mapping[str, Json], begun: float) -> float | None:
+    """Return the weight of a look that began at ``begun``: none before it was first named."""
+    named = frame.get("named")
+    return named["weight"] if named and begun >= named["since"] - 1e-6 else None
 
 
 def _grown(

@@ -303,13 +303,16 @@ def miswired(attempt: Attempt, everything: Sequence[Attempt]) -> bool:
     return not wired and len(attempt.asked) >= UNWIRED_TICKS
 
 
-def stepped(attempt: Attempt, at: float) -> Attempt:
+def stepped(attempt: Attempt, at: float, *, routed: bool = False, weight: float | None = None) -> Attempt:
     """
     Return the attempt with a weight step noted that the controller told at ``at``, or made just before.
 
-    ``after`` is when the step before it was first promoted: the weight cannot have changed earlier.
+    ``after`` is when the step before it was first promoted: the weight cannot have changed earlier. ``routed``: a
+    router took it, with ``weight`` if that was told; a step of a replica-based canary is no promise about requests.
     """
-    event = {"kind": "step", "time": at, "after": attempt.promised_at}
+    event: dict[str, Json] = {"kind": "step", "time": at, "after": attempt.promised_at}
+    if routed:
+        event |= {"routed": True, "weight": weight}
     return replace(attempt, steps=(*attempt.steps, event)[-STEPS_KEPT:], promised_at=None)
 
 

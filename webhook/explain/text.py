@@ -63,6 +63,7 @@ def _top(report: Document) -> Iterator[str]:
         ("policy", ", ".join(filter(None, (line(report.get("policy")), _mode(report))))),
         ("window", words.window(report)),
         ("traffic", words.traffic(report)),
+        ("split", words.split(report)),
         ("forecast", questions.forecast(part(report, "forecast"))),
         ("override", words.override(report)),
         ("closed", words.closing(report)),

@@ -8,6 +8,9 @@ from webhook.explain.reading import Document, amount, line, lines, moment, part,
 FLAGS = {
     "source_degraded": "the metrics source did not answer in full",
     "miswired": "no hook is configured at which a hold could wait",
+    "split_mismatch": "the canary does not get the requests that its weight promises: nothing is promoted",
+    "spread_by_pods": "requests follow the numbers of pods, not the named weight",
+    "weight_unknown": "the split of requests cannot be checked",
     "burst": "one single look carries the evidence: not counted as proof by itself",
     "replicas_not_visible": "differences between pods are assumed, which costs proof",
 }
@@ -98,6 +101,11 @@ def traffic(report: Document) -> str:
     if after is not None:
         said.append(f"next step {words.share(after)}")
     return ", ".join(said)
+
+
+def split(report: Document) -> str:
+    """Return whether requests were split as configured; empty where nobody named a weight."""
+    return line(part(part(report, "detail"), "split").get("reason"))
 
 
 def flag(text: str) -> str:

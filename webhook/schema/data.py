@@ -39,7 +39,7 @@ USUAL_STEP = 60.0
 """Seconds of a look where the data does not say."""
 LONGEST_STEP = 30 * 86400.0
 
-TOP = ("start", "step_seconds", "pairing", "aligned", "questions")
+TOP = ("start", "step_seconds", "pairing", "aligned", "weights", "questions")
 QUESTION = ("edges", "baseline", "canary", "history", "budget", "direction", "unit", "context")
 HISTORY = ("start", "baseline")
 BY_FIELD: dict[str, type[Question]] = {
@@ -82,7 +82,8 @@ def inline_record(
     Parameters
     ----------
     data : mapping
-        As parsed from JSON: ``questions``, and optionally ``start``, ``step_seconds`` (60), ``pairing``, ``aligned``.
+        As parsed from JSON: ``questions``, and optionally ``start``, ``step_seconds`` (60), ``pairing``, ``aligned``,
+        ``weights`` (the canary's configured share).
     policy : Policy
         Names and kinds of the questions; a question it does not have is an error, one without data is silent.
     started_at, at : float or None
@@ -116,7 +117,7 @@ def inline_record(
         grid=grid,
         ends=start + length * np.arange(1, looks + 1, dtype=np.float64),
         questions={name: _question(question, looks) for name, question in asked.items()},
-        weights=np.full(looks, np.nan),
+        weights=_weights(data, looks),
         pairing=_pairing(data),
         aligned=_aligned(data),
     )
@@ -295,6 +296,18 @@ def _pairing(data: Mapping[str, Json]) -> Pairing:
     if word not in [pairing.value for pairing in Pairing]:
         raise refuse("/data/pairing", f"must be one of {', '.join(Pairing)}", word)
     return Pairing(word)
+
+
+def _weights(data: Mapping[str, Json], looks: int) -> FloatArray:
+    """Return the configured share of the canary per look, (K,): one number for all, or one (or null) a look."""
+    value, place = data.get("weights"), "/data/weights"
+    if not isinstance(value, list):
+        share = scalars.share(value, place)
+        return np.full(looks, math.nan if share is None else share)
+    if len(value) != looks:
+        raise BadRequest(f"must be one number, or one for each of {looks} looks, got {len(value)}", place)
+    shares = [scalars.share(entry, f"{place}/{number}") for number, entry in enumerate(value)]
+    return np.array([math.nan if share is None else share for share in shares], dtype=np.float64)
 
 
 def _aligned(data: Mapping[str, Json]) -> bool:

@@ -106,6 +106,7 @@ POLICY = Object(
             )
         ),
         "first_traffic": Key(Duration()),
+        "split": Key(Word(words=("hold", "report"))),
         "questions": Key(ListOf(AnyQuestion(), least=1, most=200)),
     },
     schema_rules={"anyOf": [{"required": ["questions"]}, {"required": ["preset"]}]},
