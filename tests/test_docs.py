@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from analysis.record import LeftOut
 from analysis.types import State, Verdict
+from tests import charted
 from tests.calibration.cells import CELLS
 from tests.controllers.argo import RolloutPhase
 from tests.controllers.conditions import holds
@@ -117,6 +118,8 @@ def spoken(command: str, block: Block) -> bool:
         case ["kubectl", *rest]:
             for manifest in [word for word in rest if word.startswith("manifests/")]:
                 assert (ROOT / manifest).is_file(), f"{block.place}: {manifest} is not there"
+        case ["helm", *rest]:
+            charted.check_command(rest)
         case ["weighbridge", ("serve" | "demo") as name, *options]:
             parser = argparse.ArgumentParser(prog="weighbridge", exit_on_error=False)
             importlib.import_module(f"webhook.commands.{name}").configure(parser)
@@ -137,6 +140,8 @@ def read_yaml(block: Block, folder: Path, served: str) -> None:
     elif content.get("apiVersion") == wire.API_VERSION:
         policy = wire.read(documents.parse(block.text.encode(), block.place), presets(), block.place)
         assert check_static(policy) == [], block.place
+    elif "store" in content and "questions" not in content:
+        charted.check_values(content)
     elif "strategy" in content:
         drive_argo(content["strategy"]["canary"], block)
     elif "analysis" in content:
