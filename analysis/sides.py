@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from analysis import levels
 from analysis.grid import Floats
 from analysis.latencies import UNITS
 from analysis.policy import Latency, Question
@@ -18,7 +19,6 @@ QUOTIENTS: Final = {
     "rate": ("events", "exposure"),
     "ratio": ("numerator", "denominator"),
 }
-LEVEL: Final = "values"
 MOST_POINTS: Final = 120
 BAND: Final = (0.025, 0.975)
 
@@ -38,6 +38,8 @@ class Series:
         Levels only: between which the values of single stable replicas lay, history included, 19 times in 20.
     looks : int
         How many looks a point sums up, at most.
+    percentile : str
+        Of published percentiles the highest one is shown: its name; else empty.
     """
 
     times: Floats
@@ -45,6 +47,7 @@ class Series:
     canary: Floats
     band: tuple[float, float] | None
     looks: int
+    percentile: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,13 +94,13 @@ def series(question: Question, record: Record, most: int = MOST_POINTS) -> Serie
     Returns
     -------
     Series or None
-        None if neither side said anything, or the kind has no single number per look (latencies).
+        None if neither side said anything, or it has no single number per look (buckets of latencies).
     """
     found = record.questions.get(question.name)
     if found is None or not len(record.ends):
         return None
-    fields = QUOTIENTS.get(question.kind, ())
-    if not any(one.replicas and {*fields, LEVEL} & set(one.fields) for one in (found.baseline, found.canary)):
+    fields = levels.fields_of(found)[-1:] or QUOTIENTS.get(question.kind, ())
+    if not any(one.replicas and set(fields) & set(one.fields) for one in (found.baseline, found.canary)):
         return None
     used = np.array([reason is None for reason in found.left_out], dtype=bool)
     width = -(-len(used) // most)
@@ -109,29 +112,30 @@ def series(question: Question, record: Record, most: int = MOST_POINTS) -> Serie
         times=record.ends[np.minimum(starts + width, len(used)) - 1],
         baseline=values[0],
         canary=values[1],
-        band=_band(found, used),
+        band=_band(found, fields[0], used) if len(fields) == 1 else None,
         looks=width,
+        percentile=fields[0] if len(fields) == 1 and fields[0] != levels.VALUES else "",
     )
 
 
 def _values(side: SideSeries, fields: tuple[str, ...], used: BoolArray, starts: np.ndarray) -> Floats:
     """Return one side's number per point, (B,)."""
-    if fields and set(fields) <= set(side.fields):
-        above, below = (np.where(used, side.total(field), 0.0) for field in fields)
-    elif LEVEL in side.fields:
-        level = np.where(used, side.fields[LEVEL], np.nan)
-        above, below = np.nansum(level, axis=0), np.sum(~np.isnan(level), axis=0).astype(np.float64)
-    else:
+    if not set(fields) <= set(side.fields):
         return np.full(len(starts), np.nan)
+    if len(fields) == 2:
+        above, below = (np.where(used, side.total(field), 0.0) for field in fields)
+    else:
+        level = np.where(used, side.fields[fields[0]], np.nan)
+        above, below = np.nansum(level, axis=0), np.sum(~np.isnan(level), axis=0).astype(np.float64)
     sums = np.add.reduceat(above, starts), np.add.reduceat(below, starts)
     return np.where(sums[1] > 0, sums[0] / np.where(sums[1] > 0, sums[1], 1.0), np.nan)
 
 
-def _band(found: QuestionRecord, used: BoolArray) -> tuple[float, float] | None:
+def _band(found: QuestionRecord, field: str, used: BoolArray) -> tuple[float, float] | None:
     """Return where single stable replicas lay, their history included; None where they publish no levels."""
-    told = [np.where(used, found.baseline.fields[LEVEL], np.nan)] if LEVEL in found.baseline.fields else []
-    if found.history is not None and LEVEL in found.history.fields:
-        told.append(found.history.fields[LEVEL])
+    told = [np.where(used, found.baseline.fields[field], np.nan)] if field in found.baseline.fields else []
+    if found.history is not None and field in found.history.fields:
+        told.append(found.history.fields[field])
     known = np.concatenate([one[~np.isnan(one)] for one in told]) if told else np.zeros(0)
     if known.size < 1 / (1 - (BAND[1] - BAND[0])):
         return None

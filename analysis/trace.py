@@ -13,20 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis import latencies, merging, sides
-from analysis.compare import counts, latency
+from analysis import merging, sides
 from analysis.compare.counts import CountsEvidence
 from analysis.compare.effects import fault_start
 from analysis.compare.gauges import GaugeEvidence
 from analysis.compare.latency import LatencyEvidence
-from analysis.compare.tracks import Track, counts_track, gauge_track, latency_track
+from analysis.compare.percentiles import PercentileEvidence
+from analysis.compare.tracks import Track, track
 from analysis.grid import Floats
-from analysis.policy import Alphas, Latency, Policy, Question
+from analysis.policy import Alphas, Limits, Objective, Policy, Question
 from analysis.record import Record
 from analysis.sequential import Sequential
 from analysis.sides import Distribution, Series
 from analysis.types import BoolArray, May, Stage
-from analysis.weighing import demanded, harm_of, weigh
+from analysis.weighing import Harm, demanded, harm_of, weigh, with_next_weight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,8 +54,8 @@ class QuestionTrace:
         Spans that were not used, unix seconds, merged where they touch.
     fault_start : float or None
         When harm most likely began; only worth showing where harm was found.
-    track : Track or None
-        The effect with its bounds.
+    evidence : Sequential or None
+        What all of this was read from; None where nothing was weighed.
     series : Series or None
         What each side did.
     distribution : Distribution or None
@@ -72,9 +72,17 @@ class QuestionTrace:
     steps: tuple[float, ...]
     left_out: tuple[tuple[float, float], ...]
     fault_start: float | None
-    track: Track | None
+    evidence: Sequential | None
     series: Series | None
     distribution: Distribution | None
+
+    def track(self) -> Track | None:
+        """
+        Return the effect with its bounds, look by look; None where nothing was weighed.
+
+        Worked out when it is asked for: it costs up to a hundred times as much as everything else here.
+        """
+        return None if self.evidence is None else track(self.evidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,7 +106,7 @@ class Trace:
     abort_at : float or None
         End of the look at which the abort was proved, unix seconds.
     questions : mapping of str to QuestionTrace
-        In the order of the policy; a question that is not weighed and has no numbers of its own is absent.
+        In the order of the policy; limits and objectives are absent, they read the numbers of others.
     """
 
     start: float
@@ -135,18 +143,15 @@ def trace(
     seen = record.until(at)
     weighed = dict(weigh(policy, seen, next_weight if stage is not Stage.FINAL else 1.0))
     demand = demanded(policy, weighed, stage, next_weight)
+    if demand.next_weight is not None:
+        weighed = with_next_weight(policy, seen, weighed, demand.next_weight)
     harm = harm_of(policy, seen, weighed)
-    lethal = {n: harm.omegas.get(n, 0.0) if policy.question(n).may is May.ABORT else 0.0 for n in weighed}
+    lethal = {n: share if policy.question(n).may is May.ABORT else 0.0 for n, share in harm.omegas.items()}
     merged = _merged(weighed, lethal, len(seen.ends))
-    found: dict[str, Sequential] = {
-        **{name: _asked_for(one, demand.next_weight) for name, one in weighed.items()},
-        **_unjudged_latencies(policy, seen, weighed, demand.next_weight),
-    }
-    proved = harm.abort.look if harm.abort is not None else None
     questions = {
-        question.name: told
+        question.name: _question(question, policy.alpha, seen, weighed.get(question.name), harm.omegas)
         for question in policy.questions
-        if (told := _question(question, policy.alpha, seen, found, harm.omegas)) is not None
+        if not isinstance(question, Limits | Objective)
     }
     return Trace(
         start=seen.grid.start,
@@ -155,50 +160,35 @@ def trace(
         merged=merged,
         peak=np.maximum.accumulate(merged) if len(merged) else merged,
         abort_goal=-float(np.log(policy.alpha.abort)),
-        abort_at=None if proved is None else float(seen.ends[proved]),
+        abort_at=_aborted(policy, seen, weighed, lethal, harm),
         questions=questions if len(seen.ends) else {},
     )
 
 
 def _merged(weighed: Mapping[str, Sequential], lethal: Mapping[str, float], count: int) -> Floats:
-    """Return the log of the weighted sum, (K,)."""
-    if not any(lethal.values()):
+    """Return the log of the weighted sum, (K,); a question without data keeps its share, with evidence of 1."""
+    if not count or not any(lethal.values()):
         return np.full(count, -np.inf)
-    return merging.merged(np.stack([one.abort for one in weighed.values()]), np.array([lethal[n] for n in weighed]))
+    nothing = np.zeros(count)
+    found = [weighed[name].abort if name in weighed else nothing for name in lethal]
+    return merging.merged(np.stack(found), np.array(list(lethal.values())))
 
 
-def _asked_for(found: Sequential, next_weight: float | None) -> Sequential:
-    """Return the same evidence with the step's demand that the judge made."""
-    if next_weight is None:
-        return found
-    if isinstance(found, CountsEvidence):
-        return counts.with_next_weight(found, next_weight)
-    if isinstance(found, LatencyEvidence):
-        return latency.with_next_weight(found, next_weight)
-    return found
-
-
-def _unjudged_latencies(
-    policy: Policy, record: Record, weighed: Mapping[str, Sequential], next_weight: float | None
-) -> dict[str, Sequential]:
-    """Return the evidence of latencies that only inform: it is shown, and no verdict rests on it."""
-    return {
-        question.name: latency.weigh(data, latencies.asked(question, policy), next_weight)
-        for question in policy.questions
-        if isinstance(question, Latency)
-        and question.name not in weighed
-        and (data := latencies.latency_data(question, record)) is not None
-    }
+def _aborted(
+    policy: Policy, record: Record, weighed: Mapping[str, Sequential], lethal: Mapping[str, float], harm: Harm
+) -> float | None:
+    """Return the end of the first look at which the abort was proved: jointly, or by a freeze that stayed open."""
+    looks = [harm.abort.look] if harm.abort is not None else []
+    looks += [
+        merging.unresolved(weighed[name], lethal[name], policy.alpha, policy.freeze_limit) for name in harm.unresolved
+    ]
+    proved = [look for look in looks if look is not None]
+    return float(record.ends[min(proved)]) if proved else None
 
 
 def _question(
-    question: Question, alphas: Alphas, record: Record, found: Mapping[str, Sequential], shares: Mapping[str, float]
-) -> QuestionTrace | None:
-    evidence = found.get(question.name)
-    series = sides.series(question, record)
-    distribution = sides.distribution(question, record)
-    if evidence is None and series is None and distribution is None:
-        return None
+    question: Question, alphas: Alphas, record: Record, evidence: Sequential | None, shares: Mapping[str, float]
+) -> QuestionTrace:
     began = fault_start(evidence) if isinstance(evidence, CountsEvidence) else None
     starts = record.ends - record.lengths
     steps = np.flatnonzero(_steps(evidence)) if evidence is not None else np.zeros(0, dtype=np.int64)
@@ -213,9 +203,9 @@ def _question(
         steps=tuple(starts[steps].tolist()),
         left_out=_spans(question, record),
         fault_start=None if began is None else float(starts[began]),
-        track=_track(evidence),
-        series=series,
-        distribution=distribution,
+        evidence=evidence,
+        series=sides.series(question, record),
+        distribution=sides.distribution(question, record),
     )
 
 
@@ -237,16 +227,9 @@ def _goals(alphas: Alphas) -> dict[str, float]:
 def _steps(found: Sequential) -> BoolArray:
     if isinstance(found, CountsEvidence | LatencyEvidence):
         return found.steps
-    marked = found.data.steps if isinstance(found, GaugeEvidence) else None
+    level = next(iter(found.by_name.values())) if isinstance(found, PercentileEvidence) else found
+    marked = level.data.steps if isinstance(level, GaugeEvidence) else None
     return np.zeros(len(found.ends), dtype=bool) if marked is None else marked
-
-
-def _track(found: Sequential | None) -> Track | None:
-    if isinstance(found, CountsEvidence):
-        return counts_track(found)
-    if isinstance(found, LatencyEvidence):
-        return latency_track(found)
-    return gauge_track(found) if isinstance(found, GaugeEvidence) else None
 
 
 def _spans(question: Question, record: Record) -> tuple[tuple[float, float], ...]:

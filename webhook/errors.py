@@ -10,6 +10,7 @@ Errors of the service, and what each is over HTTP on ``/v1``.
     ├── NotAuthorised       401  no credentials, or wrong ones
     ├── Forbidden           403  right credentials, wrong scope
     ├── TooLarge            413  a body over its limit
+    ├── Busy                503  plots are drawn one after the other, and others wait already
     ├── SourceFault              the metrics source
     │   ├── SourceDown      503  refused, timed out, 5xx
     │   ├── SourceRefused   502  it understood the query and will not answer it
@@ -84,6 +85,13 @@ class TooLarge(WebhookError):
 
     status = 413
     title = "Too large"
+
+
+class Busy(WebhookError):
+    """What is asked for can wait, and others wait for it already."""
+
+    status = 503
+    title = "Busy"
 
 
 class SourceFault(WebhookError):

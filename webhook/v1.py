@@ -12,10 +12,11 @@ from webhook import checking
 from webhook.calls import Call
 from webhook.errors import BadRequest, NotFound, StoreConflict
 from webhook.explain import page, text
-from webhook.exporting import export
+from webhook.exporting import export, exported, traced
 from webhook.gate import TRIES, Gate
 from webhook.http import answer_json, body_of
 from webhook.overrides import Override
+from webhook.plots.shelf import COLOURS, FORMS, Shelf
 from webhook.ports import Write
 from webhook.releases import CANARY_ITSELF, Caller, noted
 from webhook.schema import scalars
@@ -70,6 +71,13 @@ def _reports(v1: Blueprint, service: Service) -> None:
     @v1.get("/reports/<report_id>/record", provide_automatic_options=False)
     def record(report_id: str) -> Response:
         return answer_json(export(service.gate, _report(service, report_id)))
+
+    shelf = Shelf()
+
+    @v1.get("/reports/<report_id>/plots/<question>.<form>", provide_automatic_options=False)
+    def plot(report_id: str, question: str, form: str) -> Response:
+        document = _report(service, report_id)
+        return _plot(shelf, service.gate, document, question, form)
 
 
 def _releases(v1: Blueprint, service: Service) -> None:
@@ -145,6 +153,21 @@ def html(body: str) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _plot(shelf: Shelf, gate: Gate, document: Mapping[str, Json], question: str, form: str) -> Response:
+    """Return a plot as a file; nothing in it is run or loaded, also where a browser shows it by itself."""
+    theme = request.args.get("theme", COLOURS[0])
+    if theme not in COLOURS:
+        raise BadRequest(f"must be {' or '.join(COLOURS)}, got {theme!r}", "/theme")
+    if form not in FORMS:
+        raise NotFound(f"plots are {' and '.join(FORMS)}, got {form!r}")
+    drawn = shelf.plot(document, question, form, theme, lambda: traced(exported(gate, document)))
+    response = Response(drawn, content_type=FORMS[form])
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "private, max-age=3600"  # the id of a report is a hash of what it rests on
     return response
 
 

@@ -18,12 +18,14 @@ from analysis.compare.counts import CountsEvidence
 from analysis.compare.gauges import GaugeEvidence
 from analysis.compare.latency import LatencyEvidence
 from analysis.compare.latency_effects import shift_effect
+from analysis.compare.percentiles import PercentileEvidence
 from analysis.evidence import Null, log_likelihood
 from analysis.grid import Floats
+from analysis.sequential import Sequential
 from analysis.student import half_width
 from analysis.types import Effect
 
-MOST_POINTS = 60
+MOST_POINTS = 40
 """Looks of which the bounds are worked out: each costs up to 35 ms where the pods change all the time."""
 
 
@@ -73,6 +75,17 @@ def chosen(first: int, count: int, most: int = MOST_POINTS) -> NDArray[np.int64]
     return np.unique(np.linspace(first, count - 1, min(most, count - first)).round().astype(np.int64))
 
 
+def track(evidence: Sequential) -> Track | None:
+    """Return how the effect of a question of any kind moved; of percentiles, that of the one that weighs most."""
+    if isinstance(evidence, CountsEvidence):
+        return counts_track(evidence)
+    if isinstance(evidence, LatencyEvidence):
+        return latency_track(evidence)
+    if isinstance(evidence, PercentileEvidence):
+        evidence = evidence.by_name[evidence.guilty(tolerated=False)]
+    return gauge_track(evidence) if isinstance(evidence, GaugeEvidence) else None
+
+
 def counts_track(evidence: CountsEvidence) -> Track | None:
     """
     Return how the canary's rate over stable's was bounded; None before both sides had requests.
@@ -113,7 +126,7 @@ def latency_track(evidence: LatencyEvidence) -> Track | None:
     first = evidence.first_look
     if first is None or not evidence.shift.weight[0].any():
         return None
-    looks = np.arange(first, len(evidence.ends))
+    looks = chosen(first, len(evidence.ends))
     began = np.cumsum(evidence.shift.weight[0]) > 0
     found = [shift_effect(evidence, int(k)) if began[k] else None for k in looks]
     estimate, low, high = _columns(found)
@@ -133,6 +146,7 @@ def gauge_track(evidence: GaugeEvidence, level: float = LEVEL) -> Track | None:
     if not known[-1]:
         return None
     looks = np.flatnonzero(known)
+    looks = looks[chosen(0, len(looks))]
     mean = paired.mean[0, looks]
     width = half_width(paired.variance[0, looks], paired.dof[0, looks], 1 - level)
     edge = question.sign * question.boundary(paired.level)[0, -1]

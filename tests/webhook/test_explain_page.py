@@ -14,11 +14,12 @@ from hypothesis import given
 from tests.webhook.explain_documents import NAMES, damaged, document
 from webhook.explain import bar, page
 
-VOID = {"meta", "link", "br"}
+VOID = {"meta", "link", "br", "img", "source"}
 ELEMENTS = {
     "html", "head", "meta", "link", "title", "style", "body", "header", "main", "section", "nav", "h1", "h2", "h3", "p",
     "a", "b", "strong", "small", "span", "time", "br", "dl", "div", "dt", "dd", "ul", "ol", "li", "table", "thead",
     "tbody", "tr", "th", "td", "meter", "details", "summary", "pre", "code", "svg", "line", "path", "circle", "text",
+    "picture", "source", "img",
 }  # fmt: skip
 CLOSED_BY_ITSELF = {"line", "path", "circle"}
 
@@ -92,7 +93,8 @@ def test_a_page_is_well_formed_and_closed(html):
     read = Reader(html)
     assert {tag for tag, _ in read.elements} <= ELEMENTS
     names = {name for _, attrs in read.elements for name in attrs}
-    assert not {name for name in names if name.startswith("on") or name in {"style", "src", "srcdoc", "action"}}
+    assert not {name for name in names if name.startswith("on") or name in {"style", "srcdoc", "action"}}
+    assert all(source.startswith("/v1/reports/") for source in (*read.all("src"), *read.all("srcset")))
     assert [tag for tag, _ in read.elements].count("h1") == 1
     assert all(link.startswith(("/v1/", "#")) or link == "data:," for link in read.all("href"))
     ids = read.all("id")
@@ -108,6 +110,7 @@ def test_the_policy_of_the_page_fits_its_style(html):
     allowed = dict(rule.split(" ", 1) for rule in page.CONTENT_SECURITY_POLICY.split("; "))
     assert allowed["style-src"] == f"'sha256-{digest}'"
     assert allowed["default-src"] == "'none'"
+    assert allowed["img-src"] == "'self' data:"
     assert "script-src" not in allowed
 
 

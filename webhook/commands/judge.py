@@ -159,23 +159,11 @@ def _recorded(body: Json, options: argparse.Namespace, environ: Mapping[str, str
 
 
 def _demand(release: Mapping[str, Json], options: argparse.Namespace) -> tuple[Stage | None, float | None]:
-    """
-    Return stage and next weight: those named here, else those the report was asked for that the record came with.
-
-    A record that does not hold what was asked (``asked``) is judged for the stage that was answered.
-    """
-    from webhook.schema.request import read_ask
+    """Return stage and next weight: those named here, else those of the report that the record came with."""
+    from webhook.exporting import demand
 
     stage, next_weight = _stage(options), _next_weight(options)
-    if stage is not None or next_weight is not None:
-        return stage, next_weight
-    asked = release.get("asked")
-    if isinstance(asked, Mapping):
-        known = read_ask(
-            {"stage": asked.get("stage"), "release": {"next_weight": asked.get("next_weight")}}, loose=True
-        )
-        return known.stage, known.next_weight
-    return (Stage(release["stage"]) if release.get("stage") in [one.value for one in Stage] else None), None
+    return (stage, next_weight) if stage is not None or next_weight is not None else demand(release)
 
 
 def _policy(named: str | None) -> str | Mapping[str, Json] | None:

@@ -1,8 +1,8 @@
 """
-Reports and releases as pages: static HTML, one file each, no scripts, nothing loaded from anywhere.
+Reports and releases as pages: static HTML, no scripts, nothing loaded from anywhere but plots from this service.
 
 The style sheet stands inside the page, so that a saved page still looks right; `CONTENT_SECURITY_POLICY` allows exactly
-that sheet and nothing else.
+that sheet, and pictures of our own.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from analysis.types import Json
 from webhook.explain import bar, questions, words
 from webhook.explain.reading import Document, amount, code, line, lines, part, parts, when
+from webhook.plots import captions
 
 STYLE: Final = files("webhook").joinpath("pages", "style.css").read_text(encoding="utf-8")
 _DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 CONTENT_SECURITY_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_DIGEST}'; img-src data:; base-uri 'none'; form-action 'none'; "
+    f"default-src 'none'; style-src 'sha256-{_DIGEST}'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
 """The header that belongs to every page made here."""
@@ -80,6 +81,9 @@ def render(report: Document, base: str = "") -> str:
         base=base,
         links=_links(part(report, "release"), base),
         address=f"{base}/v1/reports/{_segment(report.get('id'))}",
+        plots=captions.plotted(report) if line(report.get("id")) else [],
+        shown_by=captions.alternative,
+        segment=_segment,
     )
 
 

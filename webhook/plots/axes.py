@@ -12,24 +12,32 @@ from matplotlib import dates
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from analysis.compare.tracks import Track
 from analysis.grid import Floats
 from analysis.trace import QuestionTrace, Trace
 from webhook.plots import captions
 from webhook.plots.theme import Theme
 
 DAY: Final = 86_400.0
+OFFSETS: Final = ["", "%Y UTC", "%Y-%b UTC", "%Y-%b-%d UTC", "%Y-%b-%d UTC", "%Y-%b-%d %H:%M UTC"]
+"""What stands once at the end of an axis of years, months, days, hours, minutes, seconds: never without the zone."""
 LARGEST_ODDS: Final = 9 * math.log(10)
 SMALLEST_ODDS: Final = -4 * math.log(10)
+NICE_RATIOS: Final = (
+    1.0, 2.0, 0.5, 1.5, 0.75, 1.25, 5.0, 0.2, 10.0, 0.1, 3.0, 0.33, 20.0, 0.05, 0.9, 1.1, 100.0, 0.01, 50.0, 0.02,
+)  # fmt: skip
+"""Labels of an axis of ratios, the most wanted first."""
 ROOM: Final = 0.07
 """Least distance between two labels of an axis, as a share of its length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scene:
-    """What a panel draws from: one question of a release, and the colours."""
+    """What a panel draws from: one question of a release, its effect over time, and the colours."""
 
     trace: Trace
     told: QuestionTrace
+    track: Track | None
     theme: Theme
 
 
@@ -45,14 +53,25 @@ def over_time(axes: Axes, scene: Scene) -> None:
     axes.set_xlim(float(days(begin)), float(days(end + 0.01 * (end - begin))))
     locator = dates.AutoDateLocator(minticks=4, maxticks=9)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, offset_formats=OFFSETS))
     axes.xaxis.get_offset_text().set_fontsize(7.5)
     for began, ended in scene.told.left_out:
         axes.axvspan(float(days(began)), float(days(ended)), color=theme.rule, alpha=0.5, linewidth=0)
     for step in scene.told.steps:
         axes.axvline(float(days(step)), color=theme.soft, linewidth=0.9, linestyle=(0, (1, 2)))
     if scene.trace.abort_at is not None:
-        axes.axvline(float(days(scene.trace.abort_at)), color=theme.ink, linewidth=1.1, linestyle=(0, (5, 1, 1, 1)))
+        _mark_abort(axes, float(days(scene.trace.abort_at)), theme.ink)
+
+
+def _mark_abort(axes: Axes, moment: float, ink: str) -> None:
+    """Draw when the abort was proved, and say so at the top of the line, on the side that has room."""
+    axes.axvline(moment, color=ink, linewidth=1.1, linestyle=(0, (5, 1, 1, 1)))
+    begin, end = axes.get_xlim()
+    late = moment - begin > 0.7 * (end - begin)
+    axes.annotate(
+        "ABORT proved", xy=(moment, 1.0), xycoords=("data", "axes fraction"), xytext=(-3 if late else 3, -2),
+        textcoords="offset points", ha="right" if late else "left", va="top", fontsize=7.5, color=ink,
+    )  # fmt: skip
 
 
 def odds(axes: Axes, lines: Sequence[Floats], goals: Sequence[float]) -> None:
@@ -75,30 +94,8 @@ def ratios(axes: Axes, values: Sequence[float]) -> None:
     low, high = max(min(inside) / 1.25, 1e-3), min(max(inside) * 1.25, 1e3)
     axes.set_yscale("log")
     axes.set_ylim(low, high)
-    nice = [
-        1.0,
-        2.0,
-        0.5,
-        1.5,
-        0.75,
-        1.25,
-        5.0,
-        0.2,
-        10.0,
-        0.1,
-        3.0,
-        0.33,
-        20.0,
-        0.05,
-        0.9,
-        1.1,
-        100.0,
-        0.01,
-        50.0,
-        0.02,
-    ]
     span = math.log(high / low)
-    labelled(axes, spread(nice, lambda v: math.log(v / low) / span), None)
+    labelled(axes, spread(NICE_RATIOS, lambda v: math.log(v / low) / span), None)
 
 
 def spread(wanted: Sequence[float], place: Callable[[float], float], room: float = ROOM) -> list[float]:

@@ -8,7 +8,6 @@ from typing import Final
 from analysis import words as numbers
 from analysis.sides import Series
 from analysis.trace import QuestionTrace
-from analysis.types import Json
 from webhook.explain import questions, words
 from webhook.explain.reading import Document, amount, line, part, parts
 
@@ -28,6 +27,7 @@ EFFECTS: Final = {
 }
 HARM: Final = ("Is the canary worse than stable?", "odds that it is")
 PROMISE: Final = ("Is it safe to go on?", "odds that it is")
+NOTHING: Final = "Nothing to draw: no look holds a number of either side."
 LATENCY: Final = ("How many requests take longer?", "share of requests")
 
 
@@ -72,6 +72,8 @@ def alternative(report: Document, question: str) -> str:
 def sides(told: QuestionTrace, series: Series) -> tuple[str, str]:
     """Return title and unit of the panel of both sides."""
     title, unit = SIDES.get(told.kind, ("What did each side do?", "unit of the metric"))
+    if series.percentile:
+        title = f"What was the published {series.percentile}?"
     return title, f"{unit}\n({series.looks} looks a point)" if series.looks > 1 else unit
 
 
@@ -104,7 +106,7 @@ def bound(value: float, measure: str) -> str:
     return numbers.ratio(value) if measure == "ratio" else numbers.number(value)
 
 
-def kept(kind: str, value: float, _: Json = None) -> str:
+def kept(kind: str, value: float) -> str:
     """Return a number of one side as its axis shows it."""
     if not math.isfinite(value):
         return ""

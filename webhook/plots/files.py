@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import logging
 from collections.abc import Mapping
@@ -11,9 +12,11 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+from analysis.compare.tracks import Track
 from analysis.trace import Trace
 from analysis.types import Json
 from webhook.plots import captions
+from webhook.plots.axes import Scene
 from webhook.plots.figure import drawn
 from webhook.plots.theme import THEMES
 
@@ -23,7 +26,9 @@ CREATOR: Final = "Weighbridge"
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # what it says of its caches is no event of ours
 
 
-def rendered(report: Mapping[str, Json], trace: Trace, question: str, form: str, theme: str) -> bytes:
+def rendered(
+    report: Mapping[str, Json], trace: Trace, question: str, track: Track | None, form: str, theme: str
+) -> bytes:
     """
     Return the plot of one question as a file.
 
@@ -34,6 +39,8 @@ def rendered(report: Mapping[str, Json], trace: Trace, question: str, form: str,
     trace : Trace
     question : str
         One of ``trace.questions``.
+    track : Track or None
+        Of that question.
     form : {"svg", "png"}
     theme : {"light", "dark"}
 
@@ -44,12 +51,22 @@ def rendered(report: Mapping[str, Json], trace: Trace, question: str, form: str,
     colours = THEMES[theme]
     title, _ = heading = captions.heading(report, question)
     with matplotlib.rc_context(colours.settings()):
-        sheet = drawn(trace, trace.questions[question], heading, colours)
+        sheet = drawn(Scene(trace=trace, told=trace.questions[question], track=track, theme=colours), heading)
         out = io.BytesIO()
         if form == "png":
             told = {"Title": title, "Description": captions.alternative(report, question), "Software": CREATOR}
+            sheet.set_dpi(DOTS_PER_INCH)
             FigureCanvasAgg(sheet).print_png(out, metadata=told)
             return out.getvalue()
         told = {"Title": title, "Description": captions.alternative(report, question), "Creator": CREATOR}
         FigureCanvasSVG(sheet).print_svg(out, metadata={**told, "Date": None})
-    return out.getvalue()
+    return described(out.getvalue(), told["Description"])
+
+
+def described(drawn: bytes, text: str) -> bytes:
+    """Return an SVG that says what it shows where readers of screens look for it: as a picture with title and text."""
+    before, start, rest = drawn.partition(b"<svg ")
+    head, _, body = rest.partition(b"<title>")
+    shown = f'<desc id="text">{html.escape(text, quote=False)}</desc>\n <metadata>'
+    body = body.replace(b"<metadata>", shown.encode(), 1)
+    return before + start + b'role="img" aria-labelledby="title text" ' + head + b'<title id="title">' + body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,16 +15,15 @@ from analysis.compare.tracks import Track
 from analysis.grid import Floats
 from analysis.sides import Distribution, Series
 from analysis.types import Side
-from analysis.words import ratio, share
+from analysis.words import count, ratio, share
 from webhook.plots import captions
 from webhook.plots.axes import Scene, days, labelled, odds, over_time, ratios, spread, threshold
-
-if TYPE_CHECKING:
-    from matplotlib.typing import LegendLocType
 
 DASHED: Final = (0, (5, 2))
 DOTTED: Final = (0, (1, 1.5))
 SHARES: Final = [1.0, 0.1, 0.01, 0.001, 1e-4, 0.5, 1e-5, 0.25, 0.05, 1e-6, 0.75]
+LEGEND_ROW: Final = 18
+"""Points between title and axes."""
 FEW: Final = 80
 """Up to so many points each has a mark of its own."""
 
@@ -40,7 +39,7 @@ def sides(axes: Axes, scene: Scene) -> None:
     marks = "o" if len(times) <= FEW else ""
     if found.band is not None:
         axes.axhspan(
-            *found.band, color=theme.baseline, alpha=0.15, linewidth=0, label="stable replicas, 95 % of values"
+            *found.band, color=theme.baseline, alpha=0.15, linewidth=0, label="single stable replicas, 95 % of values"
         )
     axes.plot(times, found.baseline, color=theme.baseline, marker=marks, markersize=2.5, label="baseline")
     axes.plot(
@@ -55,7 +54,7 @@ def sides(axes: Axes, scene: Scene) -> None:
 
 def effect(axes: Axes, scene: Scene) -> None:
     """Draw the estimate with its confidence sequence, equality, and what is tolerated."""
-    track, theme = scene.told.track, scene.theme
+    track, theme = scene.track, scene.theme
     assert isinstance(track, Track)
     _titled(axes, *captions.EFFECTS[track.measure])
     over_time(axes, scene)
@@ -158,15 +157,15 @@ def latencies(axes: Axes, scene: Scene) -> None:
         (canary, theme.canary, "s", DASHED, "canary"),
     ):
         seen = np.where(told["slower"] > 0, told["slower"], np.nan)
-        label = f"{name}, {told['all'][0]:,.0f} requests"
+        label = f"{name}, {count(told['all'][0])} requests"
         axes.plot(found.edges, seen, color=colour, marker=marker, markersize=4, linestyle=dashes, label=label)
     seen = np.where(stable["slower"] > 0, stable["slower"], np.nan)
     axes.plot(found.edges * found.shift, seen, color=theme.soft, linewidth=1, linestyle=DOTTED,
-              label=f"tolerated: as baseline, each request {ratio(found.shift)} as long")  # fmt: skip
+              label=f"tolerated: {ratio(found.shift)} as long")  # fmt: skip
     axes.plot(found.edges, np.minimum(seen * found.exceedance, 1), color=theme.soft, linewidth=1, linestyle=(0, (3, 3)),
-              label=f"tolerated: {ratio(found.exceedance)} as many as baseline")  # fmt: skip
+              label=f"tolerated: {ratio(found.exceedance)} as many")  # fmt: skip
     _latency_axes(axes, found, theme.ink)
-    _legend(axes, "lower left")
+    _legend(axes)
 
 
 def _all(found: Distribution, side: Side) -> Floats:
@@ -199,12 +198,16 @@ def _evidence(axes: Axes, scene: Scene, log_e: Floats, colour: str, dashes: obje
 
 
 def _titled(axes: Axes, title: str, unit: str) -> None:
-    axes.set_title(title)
+    axes.set_title(title, pad=LEGEND_ROW)
     axes.set_ylabel(unit)
 
 
-def _legend(axes: Axes, where: LegendLocType = "upper left") -> None:
-    axes.legend(loc=where, handlelength=3.2, borderpad=0.3, labelspacing=0.25)
+def _legend(axes: Axes) -> None:
+    """Put the legend between title and axes, on one row, where no line can run below it."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.004, 1.0), ncols=4, frameon=False, handlelength=2.6, borderpad=0.2,
+        columnspacing=1.4, handletextpad=0.5, borderaxespad=0.1,
+    )  # fmt: skip
 
 
 PANELS: Final[Mapping[str, Callable[[Axes, Scene], None]]] = {

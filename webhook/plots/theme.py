@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
-FAMILY: Final = "DejaVu Sans"
-"""Comes with the library, so that a text is as wide everywhere."""
+FAMILIES: Final = ["DejaVu Sans", "Verdana", "Geneva"]
+"""The first comes with the library, so that a PNG is the same everywhere; readers may have the others, as wide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +28,9 @@ class Theme:
 
     Notes
     -----
-    The hues are those of Okabe and Ito (Color Universal Design, 2008), which people with any kind of colour vision can
-    tell apart; lines that share a panel differ in their dashes as well. Every colour of a line has a contrast of at
-    least 3 : 1 with the paper, every colour of a text 4.5 : 1.
+    Hues follow those of Okabe and Ito (Color Universal Design, 2008): two lines of one panel are told apart with any
+    kind of colour vision, and differ in their dashes as well. Every colour has a contrast of 4.5 : 1 with the paper,
+    since thresholds are written in the colour of their line.
     """
 
     paper: str
@@ -60,7 +60,8 @@ class Theme:
             "axes.grid": True,
             "axes.axisbelow": True,
             "figure.facecolor": self.paper,
-            "font.family": [FAMILY],
+            "font.family": ["sans-serif"],
+            "font.sans-serif": FAMILIES,
             "font.size": 8,
             "grid.color": self.rule,
             "grid.linewidth": 0.5,
@@ -86,11 +87,11 @@ THEMES: Final = {
     "light": Theme(
         paper="#ffffff", ink="#1b2026", soft="#57606a", rule="#d5d9de",
         baseline="#0072b2", canary="#c44e00",
-        harm="#c44e00", size="#8d4d75", go="#00815e", safe="#0072b2",
+        harm="#c44e00", size="#8d4d75", go="#00815e", safe="#5b3fa8",
     ),
     "dark": Theme(
         paper="#1d2126", ink="#e6e9ec", soft="#a3acb6", rule="#353b42",
         baseline="#56b4e9", canary="#e69f00",
-        harm="#e69f00", size="#dd93bb", go="#2fc79b", safe="#56b4e9",
+        harm="#e69f00", size="#c79bd2", go="#2fc79b", safe="#a6a1f5",
     ),
 }  # fmt: skip
