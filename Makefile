@@ -43,7 +43,7 @@ type: venv  ## mypy --strict
 	@$(BIN)/mypy analysis webhook tests $(if $(wildcard bench/*.py),bench) $(if $(wildcard e2e/*.py),e2e)
 
 docs: venv  ## run the examples of docs/ and of the docstrings
-	@$(BIN)/python -m pytest -q $(wildcard tests/test_docs.py) tests/test_doctests.py
+	@$(BIN)/python -m pytest -q $(wildcard tests/test_docs*.py) tests/test_doctests.py
 
 bench: venv  ## computing time, start-up, memory
 	@$(BIN)/python -m bench $(ARGS)
