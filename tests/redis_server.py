@@ -63,6 +63,10 @@ class RedisServer:
         password = options[options.index("--requirepass") + 1] if "--requirepass" in options else None
         self.client = Redis(port=self.port, password=password, protocol=2, socket_timeout=5)
 
+    def add_options(self, *options: str) -> None:
+        """Add options of the command line for the next start."""
+        self._command += options
+
     def start(self) -> RedisServer:
         """Start it (again, with the files that are there), and return when it answers."""
         # Signals as Python has them: a file over its limit is then an error to the server, as a full disk is.
@@ -154,7 +158,7 @@ class Watched:
             wait_until(lambda s=sentinel: self._knows_all(s), "the Sentinels find each other")  # type: ignore[misc]
 
     def _knows_all(self, sentinel: RedisServer) -> bool:
-        state: Any = sentinel.client.execute_command("SENTINEL", "MASTER", "wb")
+        state: Any = sentinel.client.sentinel_master("wb")
         others = int(state["num-other-sentinels"])
         return (others, int(state["num-slaves"])) == (len(self.sentinels) - 1, len(self.replicas))
 

@@ -65,6 +65,7 @@ def connected(address: RedisAddress) -> Any:
     """
     options = _options(address)
     if address.path:
+        del options["socket_keepalive"]  # a socket of this machine has none
         pool = ConnectionPool(connection_class=UnixDomainSocketConnection, path=address.path, **options)
         return Redis(connection_pool=pool)
     if address.tls:
