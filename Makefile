@@ -11,6 +11,8 @@ UV   := $(shell command -v uv 2>/dev/null)
 PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
 	$(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 ARGS ?=
+# Matrices are small here: more than one thread for each is slower, many times over where cores are busy.
+export OPENBLAS_NUM_THREADS ?= 1
 PYTEST_ARGS ?=
 
 # uv is used where it is present (seconds instead of half a minute); pip does the same and is the fallback.
@@ -48,8 +50,8 @@ docs: venv  ## run the examples of docs/ and of the docstrings
 bench: venv  ## computing time, start-up, memory
 	@$(BIN)/python -m bench $(ARGS)
 
-calibrate: venv  ## the long calibration tables, with a progress bar
-	@$(BIN)/python -m tests.calibration $(ARGS)
+calibrate: venv  ## the long calibration tables, with a progress bar; writes them into docs/calibration.md
+	@$(BIN)/python -m tests.calibration --report docs/calibration.md $(ARGS)
 
 e2e: venv e2e-tools  ## the real Argo Rollouts and Flagger, on a real API server (needs Go once)
 	@tools/debian-packages etcd=etcd-server prometheus=prometheus unshare=util-linux ip=iproute2

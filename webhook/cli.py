@@ -40,6 +40,10 @@ COMMANDS = {
 }
 """Each has a module of its name in ``webhook.commands`` with ``configure(parser)`` and ``run(options, environ)``."""
 
+THREADS = "OPENBLAS_NUM_THREADS"
+"""Read by numpy when it is imported. Matrices are small here, and workers are processes: more than one thread for each
+product costs more than it brings, many times over where cores are busy."""
+
 
 class Layout(argparse.RawDescriptionHelpFormatter):
     """Help in which every command stands on the line of its summary; argparse forgets that commands are indented."""
@@ -74,6 +78,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
         The exit code, see `webhook.commands.terminal.Exit`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if environ is None:
+        os.environ.setdefault(THREADS, "1")
     variables = os.environ if environ is None else environ
     return ending(lambda: _run(words, variables))
 

@@ -207,6 +207,38 @@ HEALTHY: Final = {
 """Stable pods -> (rps, share of equal canaries promoted, median seconds, share of those 10 % slower)."""
 
 
+def _native() -> list[Cell]:
+    """Return native histograms: held to what default buckets reach, of which they know more."""
+    edges = tuple(NATIVE)
+    cells = [
+        Cell(
+            table="latency-native",
+            name=f"equal, 1 v {pods}, {rps:,} rps",
+            service=Latencies(rps=rps, stable_pods=pods, sd=0.05, edges=edges),
+            most=NULL,
+            least={PROMOTED: (0.85 if pods == 19 else 0.53, np.inf)},
+            releases=300,
+        )
+        for pods in (19, 3)
+        for rps in (20, 200, 2000, 20_000)
+    ]
+    for word in ("+25 %", "+60 %", "+100 %", "1 % x 10", "5 % x 10"):
+        changes, *figures = FOUND[word]
+        margin = changes.get("shift") == QUESTION.shift
+        for (rps, pods), (worse, beyond) in zip(SERVICES, figures, strict=True):
+            cells.append(
+                Cell(
+                    table="latency-native",
+                    name=f"{word}, 1 v {pods}, {rps:,} rps",
+                    service=Latencies(rps=rps, stable_pods=pods, sd=0.05, edges=edges, **changes),
+                    most={BEYOND: 0.01, PROMOTED: 0.05} if margin else {},
+                    least={k: (v[0], np.inf) for k, v in ((WARN, worse), (BEYOND, beyond)) if v != NEVER},
+                    releases=150,
+                )
+            )
+    return cells
+
+
 def _promote() -> list[Cell]:
     cells = []
     for pods, rows in HEALTHY.items():
@@ -230,7 +262,7 @@ def _promote() -> list[Cell]:
     return cells
 
 
-CELLS: Final[tuple[Cell | percentiles.Cell, ...]] = (*_null(), *_power(), *_promote(), *percentiles.CELLS)
+CELLS: Final[tuple[Cell | percentiles.Cell, ...]] = (*_null(), *_power(), *_native(), *_promote(), *percentiles.CELLS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

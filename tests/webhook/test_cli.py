@@ -351,3 +351,17 @@ def test_the_printed_entry_is_what_the_file_takes(run):
     secret = out.splitlines()[0].rpartition(" ")[2]
     (token,) = read_tokens(out.partition("tokens file:\n")[2].encode())
     assert token.digest == digest_of(secret)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("3", "3")])
+def test_matrices_are_multiplied_by_one_thread(given: str | None, expected: str):
+    """Unless the environment says otherwise; and it is said before numpy is imported."""
+    environ = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    if given is not None:
+        environ["OPENBLAS_NUM_THREADS"] = given
+    asked = "import os, sys, webhook.cli as c; early = 'numpy' in sys.modules; c.main(['--version']); "
+    asked += "print(early, os.environ[c.THREADS])"
+    found = subprocess.run(
+        [sys.executable, "-c", asked], env=environ, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert found.stdout.splitlines()[-1] == f"False {expected}"
