@@ -1,4 +1,4 @@
-"""Prometheus, or VictoriaMetrics in its place: finds the pods through the API server and scrapes them."""
+"""Prometheus, or VictoriaMetrics in its place: finds the pods and scrapes them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,31 @@ def labels_of(pod: Pod) -> dict[str, str]:
     return {"job": JOB, "instance": f"{pod.ip}:{PODS_PORT}", "namespace": pod.namespace, "pod": pod.name}
 
 
-def configuration(
-    plane: ControlPlane, rules: Iterable[Path] = (), *, victoria: bool = False, namespaces: Iterable[str] = ()
-) -> str:
+TARGETS = f"http://127.0.0.1:{PODS_PORT}/targets"
+"""Where the simulated kubelet lists the pods for the Prometheus that Debian builds: it cannot ask the API server."""
+
+
+def configuration(plane: ControlPlane, engine: str, rules: Iterable[Path] = (), namespaces: Iterable[str] = ()) -> str:
     """Return the scrape configuration, YAML; what only Prometheus knows is left out for VictoriaMetrics."""
+    finding = _by_list(namespaces) if engine == "debian" else _by_api(plane, namespaces)
+    document: dict[str, Any] = {
+        "global": {"scrape_interval": f"{SCRAPE_S}s", "scrape_timeout": f"{SCRAPE_S}s"},
+        "scrape_configs": [{"job_name": JOB, **finding}],
+    }
+    if engine != "victoria":
+        document["global"]["evaluation_interval"] = "5s"
+        # The past of the stable pods is written after the fact.
+        document["storage"] = {"tsdb": {"out_of_order_time_window": RETENTION}}
+        document["rule_files"] = [str(path) for path in rules]
+    return json.dumps(document)  # JSON is YAML
+
+
+def _by_list(namespaces: Iterable[str]) -> dict[str, Any]:
+    wanted = urllib.parse.urlencode([("namespace", name) for name in namespaces])
+    return {"http_sd_configs": [{"url": f"{TARGETS}?{wanted}" if wanted else TARGETS, "refresh_interval": "1s"}]}
+
+
+def _by_api(plane: ControlPlane, namespaces: Iterable[str]) -> dict[str, Any]:
     relabel = [
         {"source_labels": ["__meta_kubernetes_pod_ip"], "regex": ".+", "action": "keep"},
         {
@@ -51,16 +72,7 @@ def configuration(
     }
     if only := list(namespaces):
         discovery["namespaces"] = {"names": only}
-    document: dict[str, Any] = {
-        "global": {"scrape_interval": f"{SCRAPE_S}s", "scrape_timeout": f"{SCRAPE_S}s"},
-        "scrape_configs": [{"job_name": JOB, "kubernetes_sd_configs": [discovery], "relabel_configs": relabel}],
-    }
-    if not victoria:
-        document["global"]["evaluation_interval"] = "5s"
-        # The past of the stable pods is written after the fact.
-        document["storage"] = {"tsdb": {"out_of_order_time_window": RETENTION}}
-        document["rule_files"] = [str(path) for path in rules]
-    return json.dumps(document)  # JSON is YAML
+    return {"kubernetes_sd_configs": [discovery], "relabel_configs": relabel}
 
 
 class Prometheus:
@@ -91,7 +103,7 @@ class Prometheus:
         self.engine = engine
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "prometheus.yaml"
-        config.write_text(configuration(plane, rules, victoria=engine == "victoria", namespaces=namespaces))
+        config.write_text(configuration(plane, engine, rules, namespaces))
         self._process = Process("prometheus", _command(engine, config, folder, port), folder)
 
     def start(self) -> None:

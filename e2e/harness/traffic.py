@@ -7,6 +7,7 @@ that was asked says which pod is meant. Time passes at its natural speed.
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
@@ -158,6 +160,12 @@ class Traffic:
             counters = self._addresses.get(address)
             return None if counters is None else counters.text()
 
+    def targets(self, namespaces: list[str]) -> str:
+        """Return the pods as Prometheus' HTTP service discovery wants them: of some namespaces, or of all."""
+        pods = [pod for pod in self._kubelet.pods() if not namespaces or pod.namespace in namespaces]
+        listed = [(f"{pod.ip}:{PODS_PORT}", {"namespace": pod.namespace, "pod": pod.name}) for pod in pods]
+        return json.dumps([{"targets": [target], "labels": labels} for target, labels in listed])
+
     # ------------------------------------------------------------------ time passes
 
     def _run(self) -> None:
@@ -216,11 +224,16 @@ def _server(traffic: Traffic) -> ThreadingHTTPServer:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            """Answer for the pod whose address was asked."""
-            text = traffic.metrics(self.connection.getsockname()[0]) if self.path == "/metrics" else None
+            """Answer for the pod whose address was asked; ``/targets`` lists all."""
+            path = urlsplit(self.path)
+            if path.path == "/targets":
+                kind, text = "application/json", traffic.targets(parse_qs(path.query).get("namespace", []))
+            else:
+                found = traffic.metrics(self.connection.getsockname()[0]) if path.path == "/metrics" else None
+                kind, text = "text/plain; version=0.0.4", found or ""
             body = (text or "nobody is served here\n").encode()
             self.send_response(200 if text else 404)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
