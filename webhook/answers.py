@@ -106,3 +106,56 @@ def heard(verdict: Verdict, mode: Mode, *, degraded: bool) -> Heard:
 def spoken(said: Heard) -> Verdict:
     """Return the verdict that a caller reads in the body: a hold where we could not judge."""
     return Verdict(said.value) if said.value in set(Verdict) else Verdict.HOLD
+
+
+class Action(StrEnum):
+    """What is asked of a gate: the last part of its path."""
+
+    APPROVE = "approve"
+    HALT = "halt"
+    CHECK = "check"
+    OPEN = "open"
+    CLOSE = "close"
+
+
+class Reply(StrEnum):
+    """What came of it."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    KEPT = "kept"
+    UNREADABLE = "unreadable"
+    WRONG_OPTION = "wrong option"
+    FORBIDDEN = "forbidden"
+    NOT_AUTHORISED = "not authorised"
+    DEGRADED = "degraded"
+
+
+APPROVED, REFUSED, KEPT, UNREADABLE = (200, "Approved"), (403, "Forbidden"), (202, ""), (400, "")
+GATE_ANSWERS: dict[Action, dict[Reply, tuple[int, str]]] = {
+    Action.APPROVE: {Reply.OPEN: (200, "OK"), Reply.FORBIDDEN: REFUSED, Reply.NOT_AUTHORISED: (401, "")},
+    Action.HALT: {Reply.CLOSED: REFUSED, Reply.FORBIDDEN: REFUSED, Reply.NOT_AUTHORISED: (401, "")},
+    Action.CHECK: {
+        Reply.OPEN: APPROVED,
+        Reply.CLOSED: REFUSED,
+        Reply.UNREADABLE: UNREADABLE,
+        Reply.WRONG_OPTION: (400, ""),
+        Reply.FORBIDDEN: REFUSED,
+        Reply.NOT_AUTHORISED: (401, ""),
+        Reply.DEGRADED: (403, "Forbidden"),  # closed is the safe state
+    },
+} | {
+    action: {
+        Reply.KEPT: KEPT,
+        Reply.UNREADABLE: UNREADABLE,
+        Reply.WRONG_OPTION: (400, ""),
+        Reply.FORBIDDEN: REFUSED,
+        Reply.NOT_AUTHORISED: (401, ""),
+        Reply.DEGRADED: (503, ""),  # nothing was kept, and a person must know
+    }
+    for action in (Action.OPEN, Action.CLOSE)
+}
+"""
+Status and text of every gate, the load tester's own in each case that it knows. Our reasons are added to a wrong
+option and to a fault, which it does not know; 401 is a problem as everywhere.
+"""

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from analysis.errors import AnalysisError
 from analysis.types import Json
-from webhook import answers, argo, flagger, logs, ops, v1
+from webhook import answers, argo, flagger, gates, logs, ops, v1
 from webhook.active import ActiveReleases, deadline_left
 from webhook.answers import Hook
 from webhook.auth import Guard, PathToken
@@ -96,7 +96,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit + 1
     app.url_map.strict_slashes = False  # never a redirect: Argo Rollouts follows it without its body
     app.url_map.merge_slashes = False
-    for blueprint in (argo.blueprint, flagger.blueprint, v1.blueprint, pages.blueprint):
+    for blueprint in (argo.blueprint, flagger.blueprint, gates.blueprint, v1.blueprint, pages.blueprint):
         app.register_blueprint(blueprint(service))
     app.register_blueprint(placebo_views.blueprint(service, ledger))
     app.register_blueprint(_operations(service, registry, reading, PlaceboMetrics(ledger.entries)))

@@ -61,6 +61,15 @@ def answer_line(text: str, status: int) -> Response:
     return response
 
 
+def answer_words(text: str, status: int) -> Response:
+    """Return exactly these words, without a line break; nothing to say has no content type."""
+    response = Response(text, status=status, content_type="text/plain; charset=utf-8")
+    if not text:
+        del response.headers["Content-Type"]
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 def problem(error: WebhookError) -> Response:
     """Return an error as problem+json (RFC 9457) with place, rule and value."""
     document: dict[str, Json] = {

@@ -122,6 +122,9 @@ class Telemetry:
         self._requests = Counter(
             "weighbridge_http_requests", "Requests answered.", ["route", "method", "status"], registry=registry
         )
+        self._gates = Counter(
+            "weighbridge_gate_answers", "Answers of gates.", ["gate", "action", "outcome"], registry=registry
+        )
         self._policies = Gauge("weighbridge_policies_loaded", "Policies in force.", **latest)  # type: ignore[arg-type]
         self._broken = Gauge("weighbridge_policies_broken", "Policies that cannot be read.", **latest)  # type: ignore[arg-type]
         build = Gauge("weighbridge_build_info", "The version that runs.", ["version"], **latest)  # type: ignore[arg-type]
@@ -146,6 +149,10 @@ class Telemetry:
         (self._store_faults if of_store else self._source_faults).labels(kind).inc()
         level = logging.DEBUG if isinstance(error, StoreConflict) else logging.WARNING
         logs.event("store_fault" if of_store else "source_fault", level=level, reason=str(error))
+
+    def gate(self, gate: str, action: str, outcome: str) -> None:
+        """Count one answer of a gate."""
+        self._gates.labels(gate, action, outcome).inc()
 
     def policies(self, loaded: int, broken: int) -> None:
         """Say how many policies are in force, and how many files cannot be read."""

@@ -10,7 +10,7 @@ import pytest
 from analysis.types import Mode, Verdict
 from tests.shared_data import SHARED
 from webhook import answers
-from webhook.answers import ANSWERS, Heard, Hook
+from webhook.answers import ANSWERS, GATE_ANSWERS, Action, Heard, Hook, Reply
 
 PAGE = Path(__file__).parents[2] / "docs" / "answers.md"
 DESIGN = SHARED / "design" / "api.md"
@@ -44,6 +44,20 @@ def test_the_page_shows_the_table():
     assert head[1:] == [heard.value for heard in Heard]
     shown = {row[0]: dict(zip(head[1:], map(int, row[1:]), strict=True)) for row in rows}
     assert shown == {hook.value: {heard.value: code for heard, code in row.items()} for hook, row in ANSWERS.items()}
+
+
+def test_the_page_shows_the_table_of_gates():
+    """docs/answers.md shows what gates answer, cell by cell, empty where nothing can come to it."""
+    head, *rows = table_of(PAGE.read_text(), "gate")
+    assert head[1:] == [reply.value for reply in Reply]
+    shown = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows}
+    expected = {
+        action.value: {
+            reply.value: " ".join(map(str, GATE_ANSWERS[action].get(reply, ("", "")))).strip() for reply in Reply
+        }
+        for action in Action
+    }
+    assert shown == expected
 
 
 def test_the_page_says_why_for_every_caller():
