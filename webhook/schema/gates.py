@@ -170,8 +170,17 @@ def shown_doors(doors: Doors, at: float, *, history: bool) -> dict[str, Json]:
     found: dict[str, Json] = {"cluster": doors.cluster, "namespace": doors.namespace, "name": doors.name}
     found["gates"] = [_shown_word(word, at) for word in reversed(doors.words)]
     if history:
-        found["history"] = [{**line, "time": instant(line["time"])} for line in reversed(doors.history)]
+        found["history"] = [_shown_line(line) for line in reversed(doors.history)]
     return found
+
+
+def _shown_line(line: Mapping[str, Json]) -> dict[str, Json]:
+    return {
+        **line,
+        "time": instant(line["time"]),
+        "hook": line["hook"] or None,
+        "revision": line["revision"] or None,
+    }
 
 
 def _shown_word(word: Word, at: float) -> dict[str, Json]:
