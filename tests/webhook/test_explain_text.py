@@ -73,7 +73,7 @@ def test_the_first_line_is_the_verdict_and_its_reason(name, start):
             "override", "on-call said abort at 2026-11-23 10:07:00Z: checkout dashboard is red", id="override"
         ),
         pytest.param("override", "HISTORY (newest 10 of 13)", id="history"),
-        pytest.param("degraded", "source degraded:", id="flags"),
+        pytest.param("degraded", "source degraded (", id="flags"),
         pytest.param("inline", "!!  would promote; a fault of ours (store_down) answers hold", id="a fault of ours"),
         pytest.param("closed", "closed    promoted at 2026-11-23 10:08:17Z after 8 min", id="the end of an attempt"),
         pytest.param("closed", "2026-11-23 09:59:58Z         opened     first asked", id="times of the store"),
@@ -131,3 +131,27 @@ def test_a_damaged_document_is_still_told(report):
 def test_an_empty_document_is_still_told():
     """A document without any part says that there is no verdict."""
     assert text.render({}).startswith("NO VERDICT")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        pytest.param("latency", "144,609 requests, 4 replicas", id="requests of a latency"),
+        pytest.param("latency", "guilty    more requests over 1 s", id="the most guilty edge"),
+        pytest.param("latency", "over 1 s                0.0062 %   1.3 %      over 1,000,000 : 1", id="edges"),
+        pytest.param("percentiles", "published percentiles hold no counts", id="a flag with its meaning"),
+        pytest.param("level", "noise     known to about 3.6 %: 3.5 % for pods, 0.6 % over time", id="noise of a level"),
+        pytest.param("level", "baseline  0.401, 6 replicas", id="a level"),
+        pytest.param(
+            "variation", "variation, the weaker one: a rule measured on labelled cases", id="the weaker proof"
+        ),
+        pytest.param("variation", "a change by 1.22x would hold, one by 1.49x abort", id="what would hold or abort"),
+        pytest.param("variation", "has not yet stood for a quarter of the canary's age", id="why it does not abort"),
+        pytest.param("variation_good", "1.01x (no bounds)", id="no bounds where there are none"),
+        pytest.param("rate", "468 events = 21.7 per 1,000, 3 replicas", id="events per unit"),
+        pytest.param("rate", "more events in the first hour at full weight", id="the cost of events"),
+    ],
+)
+def test_every_kind_is_told_in_its_own_words(name, words):
+    """Edges, levels, variation and rates: counts, noise, proof and findings as the kind has them."""
+    assert words in text.render(document(name))

@@ -17,7 +17,8 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis.types import Json
-from webhook.explain import bar, questions, words
+from webhook.explain import bar, findings, questions, sizes, words
+from webhook.explain.flags import flag
 from webhook.explain.reading import Document, amount, code, line, lines, part, parts, when
 from webhook.plots import captions
 
@@ -51,7 +52,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(words=words, questions=questions, bar=bar, style=STYLE, signs=SIGNS)
+    made.globals.update(
+        flag=flag, words=words, questions=questions, sizes=sizes, findings=findings, bar=bar, style=STYLE, signs=SIGNS
+    )
     made.filters.update(tone=_tone, line=line, code=code, lines=lines, parts=parts, part=part, when=when, amount=amount)
     return made
 

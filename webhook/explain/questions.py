@@ -1,12 +1,14 @@
-"""Sentences about one question of a report: its state, its counts, its proofs, its noise, its forecast."""
+"""Sentences about one question of a report: its state, its standing, its proofs, its noise, its forecast."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from analysis import words
-from webhook.explain.reading import Document, amount, line, part, parts, when
+from webhook.explain import sizes
+from webhook.explain.reading import Document, amount, line, part
 
 STATES = {
     "worse": "worse than tolerated",
@@ -37,6 +39,7 @@ CLAIMS = {
 """What each process of evidence speaks for, and what it opens once it is strong enough."""
 
 
+KNOWN = "enough is known already"
 SOURCES = {
     "history": "learned from the stable replicas before the release",
     "run": "learned from the stable replicas during this release",
@@ -67,6 +70,18 @@ def state(evidence: Document) -> str:
     return STATES.get(found, found.replace("_", " ")) or "unknown"
 
 
+PROOFS = {
+    "sequential": "sequential: the odds hold at every look, however often it is asked",
+    "variation": "variation, the weaker one: a rule measured on labelled cases, without odds",
+}
+
+
+def proof(evidence: Document) -> str:
+    """Return which proof a question was judged by, in words; an empty text where it was not judged."""
+    found = line(evidence.get("proof"))
+    return PROOFS.get(found, found)
+
+
 def standing(evidence: Document) -> str:
     """Return how much a question counts: ``critical, required, may abort``."""
     said = [line(evidence.get("kind")), line(evidence.get("weight"))]
@@ -75,39 +90,6 @@ def standing(evidence: Document) -> str:
     may = line(evidence.get("may"))
     said.append(f"may {may}" if may else "")
     return ", ".join(filter(None, said))
-
-
-def counts(evidence: Document, side: str, *, short: bool = False) -> str:
-    """Return what one side counted: ``13 of 1,000 = 1.3 %, 1 replica``, or ``13/1,000 = 1.3 %``."""
-    counted = part(evidence, "counts", side)
-    bad, total, rate = (amount(counted.get(key)) for key in ("bad", "total", "rate"))
-    pods = amount(counted.get("replicas"))
-    said = ""
-    if total is not None:
-        between = "/" if short else " of "
-        said = words.count(total) if bad is None else f"{words.count(bad)}{between}{words.count(total)}"
-    if rate is not None:
-        said += f"{' = ' if said else ''}{words.percent(rate)}"
-    if pods is not None and not short:
-        said += f"{', ' if said else ''}{words.count(pods)} {'replica' if pods == 1 else 'replicas'}"
-    return said
-
-
-def effect(evidence: Document) -> str:
-    """Return the estimate and its bounds: ``1.3x (0.98x to 1.7x)``."""
-    found = part(evidence, "effect")
-    estimate = amount(found.get("estimate"))
-    measure = line(found.get("measure"))
-    if estimate is None:
-        return ""
-    said = words.points(estimate) if measure == "difference" else words.ratio(estimate)
-    return f"{said} ({words.bounds(amount(found.get('low')), amount(found.get('high')), measure)})"
-
-
-def level(evidence: Document) -> str:
-    """Return the confidence of the bounds in words, or an empty text."""
-    value = amount(part(evidence, "effect").get("level"))
-    return "" if value is None else f"{words.share(value)} bounds, over all looks at once"
 
 
 def proofs(evidence: Document) -> Iterator[Proof]:
@@ -137,12 +119,15 @@ def noise(evidence: Document) -> str:
     found = part(evidence, "noise")
     if not found:
         return ""
-    phi, spread = amount(found.get("phi")), amount(found.get("pod_sd"))
+    phi, spread, wander = (amount(found.get(key)) for key in ("phi", "pod_sd", "noise_sd"))
     looks, pods = amount(found.get("looks")), amount(found.get("replicas"))
     said = []
     if phi is not None:
         said.append("events independent of each other" if phi == 1 else f"events clumped {words.number(phi)}-fold")
-    if spread is not None:
+    if spread is not None and wander is not None:
+        told = f"known to about {words.share(round(math.hypot(spread, wander), 3))}"
+        said.append(f"{told}: {words.share(round(spread, 3))} for pods, {words.share(round(wander, 3))} over time")
+    elif spread is not None:
         said.append(f"pods differ by about {words.share(round(spread, 3))}")
     source = line(found.get("source"))
     known = SOURCES.get(source, source)
@@ -159,6 +144,8 @@ def forecast(found: Document) -> str:
     said = []
     requests, seconds = amount(found.get("canary_requests")), amount(found.get("seconds"))
     weight = amount(found.get("at_weight"))
+    if requests == 0 and not seconds:
+        return ""  # enough is known: something else is waited for
     if requests is not None:
         said.append(f"about {words.about(requests)} more canary requests")
     if seconds is not None:
@@ -175,69 +162,32 @@ def forecasts(evidence: Document) -> list[str]:
     weight, cost = amount(found.get("at_weight")), amount(found.get("worst_cost"))
     told = []
     for aim in ("promote", "abort"):
-        if text := _wait(part(found, aim), weight):
+        text = _wait(evidence, part(found, aim), weight)
+        if evidence.get("state") == "worse" and text:
+            # Forecasts follow one part of a question; what was proved already may be another.
+            text = KNOWN if aim == "abort" else text.replace(KNOWN, "")
+        if text:
             told.append(f"to {aim}: {text}")
     quicker = part(found, "faster")
     if (then := amount(quicker.get("seconds"))) is not None:
         told.append(f"quicker: {_at(then, amount(quicker.get('weight')))}")
     if cost is not None:
-        told.append(f"at worst about {words.about(cost)} more failed requests in the first hour at full weight")
+        events = "failed requests" if sizes.per_unit(evidence) is None else "events"
+        told.append(f"at worst about {words.about(cost)} more {events} in the first hour at full weight")
     return told
 
 
-def _wait(found: Document, weight: float | None) -> str:
+def _wait(evidence: Document, found: Document, weight: float | None) -> str:
     """Return how long one decision takes, with the wait that four in five stay below; or why it never comes."""
     requests, seconds = amount(found.get("canary_requests")), amount(found.get("seconds"))
     sure = amount(found.get("sure_seconds"))
-    if requests is None or seconds is None:
+    if seconds is None:
         return line(found.get("reason"))
-    if requests <= 0:
-        return "enough is known already"
-    said = f"about {words.about(requests)} more canary requests, {_at(seconds, weight)}"
+    if seconds <= 0:
+        return KNOWN
+    said = _at(seconds, weight) if requests is None else f"{sizes.more(evidence, requests)}, {_at(seconds, weight)}"
     return said if sure is None else f"{said} (80 % sure by {words.duration(sure)})"
 
 
 def _at(seconds: float, weight: float | None) -> str:
     return words.duration(seconds) + ("" if weight is None else f" at {words.share(weight)}")
-
-
-def details(evidence: Document) -> list[str]:
-    """Return what else explains a question: start of the fault, the loudest look, counts per weight step."""
-    found = part(evidence, "details")
-    told = []
-    if evidence.get("state") in ("worse", "degraded") and (began := when(found.get("fault_start"))):
-        told.append(f"the change seems to have begun at {began}")
-    if ended := when(found.get("burst_look")):
-        told.append(f"the look that ended at {ended} carries the proof alone: no abort until others agree")
-    told += _reach(part(found, "reachable"), part(evidence, "goals"))
-    for key, meaning in (("slack_step", "the next step"), ("slack_final", "the last step")):
-        if (slack := amount(found.get(key))) is not None:
-            told.append(f"{meaning} may cost at most {words.points(slack).lstrip('+')} beyond the tolerated ratio")
-    if skipped := amount(found.get("empty_looks")):
-        told.append(f"{words.count(skipped)} {'look' if skipped == 1 else 'looks'} without traffic on one side")
-    return told + [_step(step) for step in parts(found.get("steps"))]
-
-
-def _reach(found: Document, goals: Document) -> list[str]:
-    """Return what the pods at hand cannot prove however long they serve; nothing where they can prove enough."""
-    told = []
-    for key, goal, claim in (
-        ("abort_at_2x", "abort", "a doubled rate is worse"),
-        ("promote", "promote", "a healthy canary is harmless"),
-    ):
-        most, needed = amount(found.get(key)), amount(goals.get(goal))
-        if most is not None and (needed is None or most < needed):
-            told.append(f"with endless requests these pods could prove at most {words.odds(most)} that {claim}")
-    return told
-
-
-def _step(step: Document) -> str:
-    told = []
-    for side in ("baseline", "canary"):
-        counted = dict(part(step, side))
-        bad, total = amount(counted.get("bad")), amount(counted.get("total"))
-        if counted.get("rate") is None and bad is not None and total:
-            counted["rate"] = bad / total
-        if text := counts({"counts": {side: counted}}, side):
-            told.append(f"{side} {text}")
-    return f"since {when(step.get('start'))}: {'; '.join(told)}"

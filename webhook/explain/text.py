@@ -6,7 +6,8 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from webhook.explain import questions, words
+from webhook.explain import findings, questions, sizes, words
+from webhook.explain.flags import flag
 from webhook.explain.reading import Document, code, line, lines, part, parts, when
 
 COLUMNS = 100
@@ -18,6 +19,8 @@ UNIT = re.compile(r"(?<=[\d,]) (?=(?:%|pp|ms|s|min|h|days|: \d|replicas?|looks?)
 HISTORY = 10
 """How many of the newest events of a release are told."""
 QUESTION_WIDTHS = (14, 21, 21, 20, 22)
+EDGE_WIDTHS = (24, 11, 11, 22, 30)
+EDGE_TITLES = ("requests", "baseline", "canary", "odds for more", "odds for more than tolerated")
 PROOF_WIDTHS = (20, 29, 19, 30)
 EVENT_WIDTHS = (22, 7, 11, 58)
 
@@ -96,9 +99,9 @@ def _questions(report: Document) -> Iterator[str]:
         cells = (
             line(item.get("name")) or "unnamed",
             questions.state(item),
-            questions.counts(item, "baseline", short=True) or "–",
-            questions.counts(item, "canary", short=True) or "–",
-            questions.effect(item) or "–",
+            sizes.counts(item, "baseline", short=True) or "–",
+            sizes.counts(item, "canary", short=True) or "–",
+            sizes.effect(item) or "–",
         )
         yield from _row(cells, QUESTION_WIDTHS)
 
@@ -112,6 +115,11 @@ def _evidence(report: Document) -> Iterator[str]:
         for label, text in _facts(item):
             if text:
                 yield from _wrapped(f"  {label.ljust(LABEL)}", text)
+        edges = list(findings.edges(item))
+        if edges:
+            yield from _row(EDGE_TITLES, EDGE_WIDTHS)
+        for edge in edges:
+            yield from _row(edge, EDGE_WIDTHS)
         proofs = list(questions.proofs(item))
         if proofs:
             yield from _row(("odds", "in favour of", "evidence", "opens"), PROOF_WIDTHS)
@@ -123,9 +131,12 @@ def _evidence(report: Document) -> Iterator[str]:
 def _facts(item: Document) -> Iterator[tuple[str, str]]:
     """Yield label and text of what is no table about one question; a text may be empty."""
     yield "question", questions.standing(item)
-    yield from ((side, questions.counts(item, side)) for side in ("baseline", "canary"))
-    yield "effect", ", ".join(filter(None, (questions.effect(item), questions.level(item))))
+    yield "proof", questions.proof(item)
+    yield from ((side, sizes.counts(item, side)) for side in ("baseline", "canary"))
+    yield "effect", ", ".join(filter(None, (sizes.effect(item), sizes.level(item))))
     yield "evidence", line(item.get("odds"))
+    yield "guilty", findings.guilty(item)
+    yield from (("variation", text) for text in findings.variation(item))
     yield "noise", questions.noise(item)
     for limit in parts(item.get("limits")):
         yield (
@@ -134,8 +145,8 @@ def _facts(item: Document) -> Iterator[tuple[str, str]]:
         )
     yield from (("forecast", text) for text in questions.forecasts(item))
     yield from (("advice", text) for text in lines(item.get("advice")))
-    yield from (("note", words.flag(text)) for text in lines(item.get("flags")))
-    yield from (("detail", text) for text in questions.details(item))
+    yield from (("note", flag(text)) for text in lines(item.get("flags")))
+    yield from (("detail", text) for text in findings.details(item))
 
 
 def _history(report: Document) -> Iterator[str]:

@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 from analysis import words
-from webhook.explain.reading import Document, amount, line, lines, moment, part, when
-
-FLAGS = {
-    "source_degraded": "the metrics source did not answer in full",
-    "miswired": "no hook is configured at which a hold could wait",
-    "split_mismatch": "the canary does not get the requests that its weight promises: nothing is promoted",
-    "spread_by_pods": "requests follow the numbers of pods, not the named weight",
-    "weight_unknown": "the split of requests cannot be checked",
-    "burst": "one single look carries the evidence: not counted as proof by itself",
-    "replicas_not_visible": "differences between pods are assumed, which costs proof",
-}
+from webhook.explain.flags import flag
+from webhook.explain.reading import Document, amount, line, lines, moment, part, parts, when
 
 
 def verdicts(report: Document) -> tuple[str, str]:
@@ -108,12 +99,6 @@ def split(report: Document) -> str:
     return line(part(part(report, "detail"), "split").get("reason"))
 
 
-def flag(text: str) -> str:
-    """Return a flag with its meaning, where it has one to tell."""
-    meaning = FLAGS.get(text)
-    return f"{text.replace('_', ' ')}: {meaning}" if meaning else text.replace("_", " ")
-
-
 def left_out(item: Document) -> str:
     """Return one thing that was not used, and why."""
     looks = amount(item.get("looks"))
@@ -175,6 +160,7 @@ def timing(report: Document) -> str:
 
 
 def remarks(report: Document) -> list[str]:
-    """Return flags and notes of the whole report."""
+    """Return flags and notes of the whole report; a flag that a question shows as its own is not said again."""
     detail = part(report, "detail")
-    return [flag(text) for text in lines(detail.get("flags"))] + lines(detail.get("notes"))
+    shown = {text for item in parts(detail.get("evidence")) for text in lines(item.get("flags"))}
+    return [flag(text) for text in lines(detail.get("flags")) if text not in shown] + lines(detail.get("notes"))

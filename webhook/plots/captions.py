@@ -8,7 +8,7 @@ from typing import Final
 from analysis import words as numbers
 from analysis.sides import Series
 from analysis.trace import QuestionTrace
-from webhook.explain import questions, words
+from webhook.explain import questions, sizes, words
 from webhook.explain.reading import Document, amount, line, part, parts
 
 PLOTTED: Final = frozenset({"proportion", "rate", "ratio", "latency", "gauge", "quantile"})
@@ -36,7 +36,7 @@ def plotted(report: Document) -> list[str]:
     if not amount(part(report, "window").get("looks")) or part(report, "detail", "override"):
         return []
     evidence = parts(part(report, "detail").get("evidence"))
-    return [line(item.get("name")) for item in evidence if item.get("kind") in PLOTTED and line(item.get("name"))]
+    return [line(item.get("name")) for item in evidence if line(item.get("kind")) in PLOTTED and line(item.get("name"))]
 
 
 def answered(report: Document, question: str) -> Document:
@@ -61,7 +61,7 @@ def alternative(report: Document, question: str) -> str:
     """
     item = answered(report, question)
     told = [f"Plots of {question or 'a question'} over {words.window(report) or 'the run'}"]
-    if effect := questions.effect(item):
+    if effect := sizes.effect(item):
         told.append(f"canary over baseline at the end {effect}")
     for proof in questions.proofs(item):
         goal = f", {proof.opens}" if proof.opens else ""
