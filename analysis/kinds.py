@@ -43,6 +43,8 @@ class Kind:
         Whether events are counted: only then may a freeze that stays open abort.
     splits : bool
         Whether its requests show the traffic split.
+    ages : bool
+        Whether young replicas tell nothing yet, so that they are left out; its evidence can be ``backed``.
     """
 
     silence: Callable[[Any, Record], Silence | None]
@@ -51,6 +53,7 @@ class Kind:
     answer: Callable[[Any, Policy, Record, Any, Standing], Evidence]
     counts: bool = False
     splits: bool = False
+    ages: bool = False
 
 
 def _weigh_counts(
@@ -100,12 +103,14 @@ LATENCY: Final = Kind(
     with_next_weight=latency.with_next_weight,
     answer=explain_latency.evidence_of,
     splits=True,
+    ages=True,
 )
 LEVELS: Final = Kind(
     silence=levels.silence,
     weigh=_weigh_levels,
     with_next_weight=lambda found, _: found,
     answer=explain_levels.evidence_of,
+    ages=True,
 )
 BY_KIND: Final[Mapping[str, Kind]] = {
     Proportion.kind: COUNTS,

@@ -184,6 +184,7 @@ class Ratio(Question):
     denominator: str | None = None
     query: str | None = None
     tolerance: Tolerance = Tolerance(ratio=1.25)
+    warm_up: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +198,7 @@ class Latency(Question):
     slo_edges: tuple[float, ...] = ()
     edges: tuple[float, ...] = ()
     tolerance: LatencyTolerance = LatencyTolerance()
+    warm_up: float | None = None
 
     def __post_init__(self) -> None:
         Question.__post_init__(self)
@@ -211,6 +213,7 @@ class Gauge(Question):
     kind: ClassVar[str] = "gauge"
     query: str | None = None
     tolerance: Tolerance = Tolerance(ratio=1.25)
+    warm_up: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +223,7 @@ class Quantile(Question):
     kind: ClassVar[str] = "quantile"
     query: str | None = None
     tolerance: Tolerance = Tolerance(ratio=1.25)
+    warm_up: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, Self
 
+import numpy as np
+
 from analysis.grid import Floats
 from analysis.types import BoolArray
 
@@ -90,3 +92,24 @@ class Sequential(Protocol):
     def loudest_look(self, look: int, tolerated: bool = True) -> int:
         """Return the look up to ``look`` that gave most to "beyond the tolerance", else to "worse than stable"."""
         ...
+
+
+def backed(abort: Floats, elder: Floats | None) -> Floats:
+    """
+    Return abort evidence as far as what was weighed on older replicas alone says it too.
+
+    Parameters
+    ----------
+    abort : (K,) float64
+        Log A* of all replicas that are old enough for holds.
+    elder : (K,) float64 or None
+        The same of those that are old enough for aborts; None while there are none.
+
+    Returns
+    -------
+    (K,) float64
+        The smaller of both wherever the first speaks for an abort at all (is above 0). An extra condition raises no
+        error rate, and every look keeps the value that it had when it was the last one.
+    """
+    other = np.zeros_like(abort) if elder is None else elder
+    return np.where(abort > 0, np.minimum(abort, other), abort)

@@ -28,6 +28,7 @@ UNKNOWN_HOLD: Final = 300.0
 UNKNOWN_ABORT: Final = 600.0
 FEWEST_SAMPLES: Final = 10
 SHORT_STEP: Final = 900.0
+EXACT: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,13 +154,12 @@ def warm_up(births: Sequence[Floats], sample_seconds: float, step_seconds: float
     return WarmUp(hold=hold, abort=max(UNKNOWN_ABORT, hold), births=0, flags=("warm-up unknown",))
 
 
-def grown_up(values: Floats, born: Floats, ends: Floats, length: float) -> Floats:
+def old_enough(born: Floats, ends: Floats, length: float) -> BoolArray:
     """
-    Return the values of replicas that are old enough, the others as missing.
+    Return in which slots each replica is old enough to be judged, (R, n).
 
     Parameters
     ----------
-    values : (R, n) float64
     born : (R,) float64
         Unix seconds of each replica's start; -inf: always there.
     ends : (n,) float64
@@ -167,8 +167,4 @@ def grown_up(values: Floats, born: Floats, ends: Floats, length: float) -> Float
     length : float
         Seconds, ``hold`` or ``abort`` of `WarmUp`.
     """
-    return np.where(_old(born, ends, length), values, np.nan)
-
-
-def _old(born: Floats, ends: Floats, length: float) -> BoolArray:
-    return np.asarray(ends[None, :] - born[:, None] >= length)
+    return np.asarray(ends[None, :] - born[:, None] >= length - EXACT)

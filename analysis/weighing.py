@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from analysis import explain_variation, limits, merging
+from analysis import explain_variation, limits, merging, youth
 from analysis.compare.counts import CountsEvidence
 from analysis.compare.latency import LatencyEvidence
 from analysis.demand import next_weight as default_next
 from analysis.explain_latency import observed_share as latency_share
 from analysis.explaining import LEANING, Standing, observed_share
-from analysis.kinds import Nothing, kind_of
+from analysis.kinds import Kind, Nothing, kind_of
 from analysis.policy import OMEGA, Limits, Objective, Policy, Question, Rate
 from analysis.record import Record
 from analysis.report import Evidence, about
@@ -57,13 +58,27 @@ def weigh(policy: Policy, record: Record, next_weight: float | None) -> dict[str
     steps: BoolArray | None = None
     for question in sorted(asked, key=lambda q: not kind_of(q, record).splits):
         kind = kind_of(question, record)
-        evidence = kind.weigh(question, policy, record, next_weight, steps)
+        evidence = _evidence(kind, question, policy, record, next_weight, steps)
         if evidence is None:
             continue
         found[question.name] = evidence
         if kind.splits and steps is None and evidence.first_look is not None:
             steps = evidence.steps
     return {q.name: found[q.name] for q in asked if q.name in found}
+
+
+def _evidence(
+    kind: Kind,
+    question: Question,
+    policy: Policy,
+    record: Record,
+    next_weight: float | None,
+    steps: BoolArray | None,
+) -> Any:
+    """Return the evidence of one question, young replicas left out where they tell nothing yet."""
+    if not kind.ages:
+        return kind.weigh(question, policy, record, next_weight, steps)
+    return youth.weighed(lambda seen: kind.weigh(question, policy, seen, next_weight, steps), question, policy, record)
 
 
 def with_next_weight(policy: Policy, record: Record, weighed: Weighed, next_weight: float) -> dict[str, Sequential]:
@@ -207,6 +222,8 @@ def answered(
     if proof_of(question, record) == VARIATION:
         return _varied(question, policy, record, varied)
     found = weighed.get(question.name)
+    if found is None and kind.ages and (wait := youth.waiting(question, policy, record)):
+        return youth.told(about(question, State.UNDECIDED, wait), question, policy, record)
     if found is None:
         reason = f"{question.name}: nothing that can be compared: values beyond the last bucket, or none on a side"
         return about(question, State.NO_DATA, reason)
@@ -222,6 +239,8 @@ def answered(
         burst=burst.burst if blocked and burst is not None and burst.suspect is None else None,
     )
     told = replace(kind.answer(question, policy, record, found, standing), proof=SEQUENTIAL)
+    if kind.ages:
+        told = youth.told(told, question, policy, record)
     return _limited_by_pods(question, policy, record, found, told)
 
 

@@ -23,6 +23,7 @@ from analysis.compare.paired import GaugeArms, Integers, Paired, Scale, pair
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
 from analysis.policy import Alphas
+from analysis.sequential import backed
 from analysis.student import half_width, log_mixture
 from analysis.types import BoolArray, Direction, Effect
 
@@ -193,6 +194,8 @@ class GaugeEvidence:
         ``history`` or ``run``.
     flags : tuple of str
         ``noise: run``, ``one stable pod``, ``pod-limited``, ``always zero``, ``level near zero``.
+    elder : GaugeEvidence, optional
+        The same on replicas that are old enough to abort by.
     """
 
     question: GaugeQuestion
@@ -206,6 +209,7 @@ class GaugeEvidence:
     step: Floats
     noise_source: str
     flags: tuple[str, ...] = ()
+    elder: GaugeEvidence | None = None
 
     @property
     def ends(self) -> Floats:
@@ -235,7 +239,12 @@ class GaugeEvidence:
         for look in left_out:
             skipped[slice(*self._slots(look))] = True
         before = np.zeros_like(skipped) if self.data.left_out is None else self.data.left_out
-        return self._again(replace(self.data, left_out=before | skipped))
+        reduced = self._again(replace(self.data, left_out=before | skipped))
+        return reduced if self.elder is None else reduced.backed(self.elder.without_looks(left_out))
+
+    def backed(self, elder: GaugeEvidence | None) -> GaugeEvidence:
+        """Return itself with an abort that ``elder``, weighed on older replicas, says too."""
+        return replace(self, abort=backed(self.abort, None if elder is None else elder.abort), elder=elder)
 
     def without_replica(self, row: int) -> GaugeEvidence:
         """Return the abort evidence without one of the canary's pods, of which there must be two or more."""

@@ -29,6 +29,7 @@ from analysis.compare.scores import Shift
 from analysis.errors import InvalidInput
 from analysis.evidence import Null, log_likelihood
 from analysis.grid import Floats
+from analysis.sequential import backed
 from analysis.types import BoolArray
 
 SAME_EDGE = 1e-6
@@ -124,6 +125,8 @@ class LatencyEvidence:
         ``no_baseline``, ``noise: prior``, ``dispersion: run``, ``pods: unknown``, ``one stable pod``, ``weak guard``,
         ``no guard``, ``pod-limited``, ``slo edge moved``, ``histogram too short`` (nothing can be promoted by it),
         ``coarse buckets`` (nine in ten stable requests in one: a shift within it is not seen).
+    elder : LatencyEvidence, optional
+        The same on replicas that are old enough to abort by.
     """
 
     question: LatencyQuestion
@@ -145,6 +148,7 @@ class LatencyEvidence:
     bad_share: float | None
     noise_source: str
     flags: tuple[str, ...] = ()
+    elder: LatencyEvidence | None = None
 
     @property
     def used(self) -> BoolArray:
@@ -190,10 +194,15 @@ class LatencyEvidence:
         reduced = self.prepared.without(mask)
         found = abort_parts(reduced, self.question)
         abort = demanded(found.warn[0], found.tolerated[0], self.question.alphas)
-        return replace(
+        left = replace(
             self, prepared=reduced, shift=found.shift, edge_warn=found.edge_warn, edge_tolerated=found.edge_tolerated,
             warn=found.warn[0], tolerated=found.tolerated[0], abort=abort,
         )  # fmt: skip
+        return left if self.elder is None else left.backed(self.elder.without_looks(left_out))
+
+    def backed(self, elder: LatencyEvidence | None) -> LatencyEvidence:
+        """Return itself with an abort that ``elder``, weighed on older replicas, says too."""
+        return replace(self, abort=backed(self.abort, None if elder is None else elder.abort), elder=elder)
 
     def loudest_look(self, look: int, tolerated: bool = True) -> int:
         """

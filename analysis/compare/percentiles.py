@@ -18,6 +18,7 @@ from analysis.compare.counts import demanded
 from analysis.compare.gauges import GaugeData, GaugeEvidence, GaugeQuestion
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
+from analysis.sequential import backed
 from analysis.types import BoolArray
 
 MOST_CENSORED: Final = 1 / 3
@@ -64,6 +65,8 @@ class PercentileEvidence:
         Of the least: every percentile must be proved.
     flags : tuple of str
         ``low_power``, ``censored``, and those of the percentiles.
+    elder : PercentileEvidence, optional
+        The same on replicas that are old enough to abort by.
     """
 
     question: GaugeQuestion
@@ -75,6 +78,7 @@ class PercentileEvidence:
     promote: Floats
     step: Floats
     flags: tuple[str, ...]
+    elder: PercentileEvidence | None = None
 
     @property
     def _first(self) -> GaugeEvidence:
@@ -119,7 +123,12 @@ class PercentileEvidence:
         reduced = {name: found.without_looks(left_out) for name, found in self.by_name.items()}
         warn, tolerated = _mean(reduced, "warn"), _mean(reduced, "tolerated")
         abort = demanded(warn, tolerated, self.question.alphas)
-        return replace(self, by_name=reduced, warn=warn, tolerated=tolerated, abort=abort)
+        found = replace(self, by_name=reduced, warn=warn, tolerated=tolerated, abort=abort)
+        return found if self.elder is None else found.backed(self.elder.without_looks(left_out))
+
+    def backed(self, elder: PercentileEvidence | None) -> PercentileEvidence:
+        """Return itself with an abort that ``elder``, weighed on older replicas, says too."""
+        return replace(self, abort=backed(self.abort, None if elder is None else elder.abort), elder=elder)
 
 
 def weigh(

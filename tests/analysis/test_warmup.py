@@ -7,7 +7,7 @@ import pytest
 
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
-from analysis.warmup import birth_curve, grown_up, learned_length, warm_up
+from analysis.warmup import birth_curve, learned_length, old_enough, warm_up
 
 
 def births(count: int, high: int, size: float = 0.5, noise: float = 0.01) -> Floats:
@@ -84,12 +84,11 @@ def test_what_was_learned_replaces_the_rule():
     assert (found.hold, found.abort, found.births, found.flags) == (180.0, 180.0, 8, ())
 
 
-def test_young_replicas_are_missing():
-    """A value counts once its replica is old enough; what was always there always counts."""
+def test_a_replica_counts_once_it_is_old_enough():
+    """The age at the end of a slot decides; what was always there always counts."""
     ends = np.array([60.0, 120.0, 180.0])
-    kept = grown_up(np.ones((2, 3)), np.array([0.0, -np.inf]), ends, 120.0)
-    assert np.isnan(kept[0]).tolist() == [True, False, False]
-    assert np.isfinite(kept[1]).all()
+    kept = old_enough(np.array([0.0, -np.inf]), ends, 120.0)
+    assert kept.tolist() == [[False, True, True], [True, True, True]]
 
 
 def test_curves_have_sixty_minutes():

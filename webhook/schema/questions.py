@@ -203,6 +203,7 @@ def _kind(kind: type[Question], **keys: Key) -> Object:
 
 
 QUERY = Key(SELECTOR)
+WARM_UP = Key(Duration(auto=True))
 ANY_WAY = Key(Word.of(Direction))
 KINDS: dict[str, Object] = {
     "proportion": replace(
@@ -234,6 +235,7 @@ KINDS: dict[str, Object] = {
             denominator=Key(SELECTOR),
             query=QUERY,
             tolerance=_tolerance(Ratio(name="x").tolerance),
+            warm_up=WARM_UP,
         ),
         check=_pair("numerator", "denominator"),
         schema_rules=_pair_rules("numerator", "denominator"),
@@ -252,14 +254,19 @@ KINDS: dict[str, Object] = {
                     keys={"shift": Key(Number(low=1)), "exceedance": Key(Number(low=1))},
                 )
             ),
+            warm_up=WARM_UP,
         ),
         check=lambda value: (
             [("query", "must not stand beside 'histogram'")] if {"query", "histogram"} <= value.keys() else []
         ),
         schema_rules={"not": {"required": ["query", "histogram"]}},
     ),
-    "gauge": _kind(Gauge, query=QUERY, direction=ANY_WAY, tolerance=_tolerance(Gauge(name="x").tolerance)),
-    "quantile": _kind(Quantile, query=QUERY, direction=ANY_WAY, tolerance=_tolerance(Quantile(name="x").tolerance)),
+    "gauge": _kind(
+        Gauge, query=QUERY, direction=ANY_WAY, tolerance=_tolerance(Gauge(name="x").tolerance), warm_up=WARM_UP
+    ),
+    "quantile": _kind(
+        Quantile, query=QUERY, direction=ANY_WAY, tolerance=_tolerance(Quantile(name="x").tolerance), warm_up=WARM_UP
+    ),
     "limits": replace(
         _kind(
             Limits,

@@ -1,0 +1,217 @@
+"""
+Young replicas in a record: how long they count as young, since when each is there, and the record without them.
+
+Levels and latencies of a replica that is still warming up say nothing of the version; errors are judged from the first
+request. ``warmup.py`` has the rule and the lesson of past births; here it meets records and policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Final, Protocol, Self, TypeVar
+
+import numpy as np
+
+from analysis import words
+from analysis.policy import Gauge, Latency, Policy, Quantile, Question, Ratio
+from analysis.record import LeftOut, QuestionRecord, Record, SideSeries
+from analysis.report import Evidence
+from analysis.types import BoolArray, FloatArray, Pairing, Side, State
+from analysis.warmup import SHORT_STEP, WarmUp, old_enough, warm_up
+
+BIRTHS: Final = "births"
+"""Where a question's record keeps the replicas that were born while it was watched: name to unix seconds."""
+WARM_UP: Final = "warm_up"
+"""Where it keeps what past births taught: ``{"length": seconds or None, "births": number}``."""
+YOUNG: Final = "young"
+
+
+def youth_of(question: Question, policy: Policy, record: Record) -> WarmUp:
+    """
+    Return how old replicas must be before a question's levels and latencies count.
+
+    Parameters
+    ----------
+    question : Question
+    policy : Policy
+    record : Record
+
+    Returns
+    -------
+    WarmUp
+        In this order: what the question says (``warm_up``: memory settles late), what the policy says
+        (``looks.warm_up``), what past births taught, the rule for when nothing is known. Inline data that is shorter
+        than 15 minutes is one short step of the rule: a third of it is dropped.
+    """
+    named = question.warm_up if isinstance(question, Gauge | Latency | Quantile | Ratio) else None
+    told = policy.looks.warm_up if named is None else named
+    if told is not None:
+        return WarmUp(hold=told, abort=told, births=0)
+    found = record.questions.get(question.name)
+    learned = found.notes.get(WARM_UP) if found is not None else None
+    if learned is not None and learned["length"] is not None:
+        return WarmUp(hold=learned["length"], abort=learned["length"], births=learned["births"])
+    return warm_up([], record.grid.length, _short(record, found))
+
+
+def _short(record: Record, found: QuestionRecord | None) -> float | None:
+    """Return the length of inline data, seconds: it is all there will be. None for a record that grows."""
+    watched = found is not None and BIRTHS in found.notes
+    if record.grid.lengthening or watched or not len(record.ends):
+        return None
+    lasts = float(record.ends[-1] - record.grid.start)
+    return lasts if lasts < SHORT_STEP else None
+
+
+def born(found: QuestionRecord, side: Side, record: Record) -> FloatArray:
+    """
+    Return since when each replica of a side is there, (R,), unix seconds; -inf: always.
+
+    A record that was read from a source knows who was born while it was watched; everybody else is old. Inline data
+    does not: a replica of the canary is born where its first number begins, and of the baseline only one that comes
+    later than the first look.
+    """
+    names = found.side(side).replicas
+    births = found.notes.get(BIRTHS)
+    if births is not None:
+        return np.array([births.get(name, -np.inf) for name in names], dtype=np.float64)
+    told = _told(found.side(side))
+    if not told.size:
+        return np.full(len(names), -np.inf)
+    first = np.where(told.any(axis=1), told.argmax(axis=1), 0)
+    if side is Side.BASELINE and (record.pairing is Pairing.BEFORE_AFTER or not record.aligned):
+        return np.full(len(names), -np.inf)  # its looks are not those of the canary's clock
+    begun = (record.ends - record.lengths)[first]
+    old = (first == 0) & (side is Side.BASELINE)
+    return np.where(old, -np.inf, begun)
+
+
+def _told(series: SideSeries) -> BoolArray:
+    """Return in which looks each replica told something, (R, K)."""
+    parts = [np.isfinite(array).reshape(*array.shape[:2], -1).any(axis=-1) for array in series.fields.values()]
+    return np.asarray(np.any(parts, axis=0)) if parts else np.zeros((len(series.replicas), 0), dtype=np.bool_)
+
+
+def grown(question: Question, record: Record, length: float) -> Record:
+    """
+    Return the record with one question's young replicas missing, on both sides.
+
+    Parameters
+    ----------
+    question : Question
+    record : Record
+    length : float
+        Seconds; a look counts of a replica that is so old at the look's end.
+
+    Returns
+    -------
+    Record
+        A look in which nobody old is left on a side is left out with the code ``young``.
+    """
+    found = record.questions.get(question.name)
+    if found is None or length <= 0 or not len(record.ends):
+        return record
+    sides: dict[str, SideSeries] = {}
+    empty = np.zeros(len(record.ends), dtype=np.bool_)
+    for side in Side:
+        series = found.side(side)
+        young = ~old_enough(born(found, side, record), record.ends, length)
+        if not young.any() or not series.replicas:
+            continue
+        told = _told(series)
+        empty |= told.any(axis=0) & ~(told & ~young).any(axis=0)
+        fields = {name: _without(array, young) for name, array in series.fields.items()}
+        sides[side.value] = replace(series, fields=fields)
+    if not sides:
+        return record
+    text = f"every replica of a side is younger than {words.duration(length)}"
+    reasons = tuple(
+        LeftOut(code=YOUNG, text=text) if reason is None and alone else reason
+        for reason, alone in zip(found.left_out, empty.tolist(), strict=True)
+    )
+    kept = replace(
+        found,
+        left_out=reasons,
+        baseline=sides.get(Side.BASELINE.value, found.baseline),
+        canary=sides.get(Side.CANARY.value, found.canary),
+    )
+    return replace(record, questions={**record.questions, question.name: kept})
+
+
+def _without(array: FloatArray, young: BoolArray) -> FloatArray:
+    return np.where(young.reshape(young.shape + (1,) * (array.ndim - 2)), np.nan, array)
+
+
+class Backed(Protocol):
+    """Evidence whose abort can be held to what older replicas say."""
+
+    @property
+    def abort(self) -> FloatArray:
+        """(K,) log A*."""
+        ...
+
+    def backed(self, elder: Self | None) -> Self:
+        """Return itself with the abort evidence of ``elder`` where its own is above 0 and larger."""
+        ...
+
+
+Found = TypeVar("Found", bound=Backed)
+
+
+def weighed(
+    weigh: Callable[[Record], Found | None], question: Question, policy: Policy, record: Record
+) -> Found | None:
+    """
+    Return the evidence of a question without what is too young for it.
+
+    Parameters
+    ----------
+    weigh : callable
+        Evidence of a record, or None where there is nothing to weigh; it has ``abort`` and ``backed``.
+    question : Question
+    policy : Policy
+    record : Record
+
+    Returns
+    -------
+    evidence or None
+        Weighed on replicas that are old enough for holds and promotions. Where it speaks for an abort it does so only
+        as far as those that are old enough for aborts say it too.
+    """
+    young = youth_of(question, policy, record)
+    found = weigh(grown(question, record, young.hold))
+    if found is None or young.abort <= young.hold or not np.any(found.abort > 0):
+        return found
+    return found.backed(weigh(grown(question, record, young.abort)))
+
+
+def waiting(question: Question, policy: Policy, record: Record) -> str:
+    """Return that every replica of the canary is still too young to be judged, and until when; else an empty string."""
+    found = record.questions.get(question.name)
+    if found is None or not len(record.ends) or not found.canary.replicas:
+        return ""
+    young = youth_of(question, policy, record)
+    told = _told(found.canary)
+    here = told[:, -1] if told.size else np.zeros(0, dtype=np.bool_)
+    if not here.any():
+        return ""
+    oldest = float(record.ends[-1] - born(found, Side.CANARY, record)[here].min())
+    if oldest >= young.hold - 1e-6:
+        return ""
+    label = question.name.replace("-", " ")
+    learned = f", learned from {young.births} births" if young.births else ""
+    limit, age = words.duration(young.hold), words.duration(max(oldest, 0.0))
+    return f"{label}: canary replicas are {age} old and count from {limit} on{learned}"
+
+
+def told(evidence: Evidence, question: Question, policy: Policy, record: Record) -> Evidence:
+    """Return evidence with what a reader must know of young replicas: flags, lengths, whether all are too young."""
+    young = youth_of(question, policy, record)
+    wait = waiting(question, policy, record) if evidence.state is State.UNDECIDED else ""
+    return replace(
+        evidence,
+        reason=words.cut(wait) if wait else evidence.reason,
+        flags=tuple(dict.fromkeys((*evidence.flags, *young.flags))),
+        details={**evidence.details, "warm_up": asdict(young)},
+    )
