@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from analysis import limits, routing, words
+from analysis.alarms import alarming
 from analysis.explaining import affordable
 from analysis.policy import Limits, Policy
 from analysis.record import Record
@@ -60,11 +61,12 @@ def judge(
 
     Notes
     -----
-    Rules in the order in which they win: an abort that was ever proved stays; a required question that is
-    worse at freezing odds, silent or incomparable holds, and so does a traffic split that is not the configured one
-    (never more than hold: not even a deadline aborts for it); a step needs the proof that it costs no more than the
-    harm budget; the last step also needs the proof of harmlessness. Error control: at most ``alpha.abort`` of
-    releases that are not worse are aborted, over any number of looks and questions.
+    Rules in the order in which they win: an abort that was ever proved stays; before traffic only what is already
+    worse, or over a limit, holds; a required question that is worse at freezing odds, silent or incomparable holds,
+    and so does a traffic split that is not the configured one (never more than hold: not even a deadline aborts for
+    it); a step needs the proof that it costs no more than the harm budget; the last step also needs the proof of
+    harmlessness. Error control: at most ``alpha.abort`` of releases that are not worse are aborted, over any number
+    of looks and questions.
 
     Examples
     --------
@@ -140,6 +142,8 @@ def _decide(
     culprit = proved_harm(policy, record, counted, harm)
     if culprit:
         return Verdict.ABORT, culprit
+    if demand.stage is Stage.PRE and (alarm := alarming(evidence)):
+        return Verdict.HOLD, alarm
     if demand.stage is Stage.PRE:
         return Verdict.PROMOTE, "before traffic: no limit is broken and nothing is compared yet"
     obstacle = harm.suspect.reason if harm.suspect is not None else standing_obstacle(policy, counted)
@@ -275,7 +279,7 @@ def _share_of_goal(found: Evidence, demand: Demand) -> float:
 def _too_few(policy: Policy, record: Record) -> str:
     if policy.min_requests <= 0:
         return ""
-    seen = limits.requests(record, [q.name for q in policy.questions])
+    seen = limits.requests(record, limits.serving(policy))
     total = float(np.nansum(seen))
     if np.isnan(seen).all() or total >= policy.min_requests:
         return ""

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis import words
-from analysis.policy import Group, Limit, Limits, Policy
+from analysis.policy import Group, Limit, Limits, Policy, Rate
 from analysis.record import INCOMPARABLE, LeftOut, QuestionRecord, Record, SideSeries
 from analysis.report import Evidence, about
 from analysis.silences import stale_for
-from analysis.types import BoolArray, FloatArray, Json, Side, State
+from analysis.types import BoolArray, FloatArray, Json, May, Side, State
 
 KEPT = "all metrics within acceptable thresholds"
 EXPOSURES = ("total", "exposure", "denominator")
@@ -57,7 +57,8 @@ def weigh(question: Limits, policy: Policy, record: Record) -> Evidence:
     -------
     Evidence
         ``over_limit`` from the first time that ``consecutive`` units in a row broke the limits, for ever
-        after; ``within_limit`` while the newest unit keeps them; ``no_data`` while no unit is complete or the newest
+        after, or, where the question may only hold, as long as the newest ones do;
+        ``within_limit`` while the newest unit keeps them; ``no_data`` while no unit is complete or the newest
         cannot be read; ``undecided`` while the newest unit breaks them but not yet often enough; ``incomparable``
         while the sides cannot be told apart; ``stale`` once nothing was read for 5 looks and 5 minutes.
 
@@ -70,22 +71,23 @@ def weigh(question: Limits, policy: Policy, record: Record) -> Evidence:
     --------
     See ``tests/analysis/test_limits.py``: each row of its tables is one line of this description.
     """
-    units = list(_units(question, record))
+    units = list(_units(question, policy, record))
+    lasting = question.may is May.ABORT
     run, broken = 0, None
     outcome: bool | None = None
     readings: list[Reading] = []
     for first, last in units:
         outcome, readings = _group(question.group, policy, record, slice(first, last + 1))
         run = run + 1 if outcome else 0
-        if run >= question.consecutive:
+        if lasting and run >= question.consecutive:
             broken = (first, last)
             break
     if broken is not None:
         culprits = [r for r in readings if r.over]
         return _evidence(question, State.OVER_LIMIT, "; ".join(r.text for r in culprits[:2]), readings, record, broken)
     if not units:
-        return _evidence(question, State.NO_DATA, _waiting(question, record), readings, record, None)
-    quiet = _quiet(question, record)
+        return _evidence(question, State.NO_DATA, _waiting(question, policy, record), readings, record, None)
+    quiet = _quiet(question, policy, record)
     if quiet is not None:
         return _evidence(question, *quiet, readings, record, units[-1])
     if outcome is None:
@@ -93,6 +95,8 @@ def weigh(question: Limits, policy: Policy, record: Record) -> Evidence:
         return _evidence(question, State.NO_DATA, unread, readings, record, units[-1])
     if outcome:
         said = "; ".join(r.text for r in readings if r.over)
+        if run >= question.consecutive:
+            return _evidence(question, State.OVER_LIMIT, said, readings, record, units[-1])
         text = f"{said} ({run} of {question.consecutive} looks in a row)"
         return _evidence(question, State.UNDECIDED, text, readings, record, units[-1])
     return _evidence(question, State.WITHIN_LIMIT, KEPT, readings, record, units[-1])
@@ -125,6 +129,12 @@ def _evidence(
         ),
         details=details,
     )
+
+
+def serving(policy: Policy, names: Sequence[str] | None = None) -> list[str]:
+    """Return which of some questions (all of a policy) may count requests: what counts a pod's time counts none."""
+    asked = policy.questions if names is None else [policy.question(name) for name in names]
+    return [q.name for q in asked if not (isinstance(q, Rate) and q.exposure == "time")]
 
 
 def requests(record: Record, names: Sequence[str]) -> FloatArray:
@@ -162,9 +172,9 @@ def named(group: Group) -> Iterator[str]:
             yield member.question
 
 
-def _units(question: Limits, record: Record) -> Iterator[tuple[int, int]]:
+def _units(question: Limits, policy: Policy, record: Record) -> Iterator[tuple[int, int]]:
     names = list(dict.fromkeys(named(question.group)))
-    counted = requests(record, names)
+    counted = requests(record, serving(policy, names))
     seen = _seen(record, names)
     first, have = 0, 0.0
     for look in range(len(record.ends)):
@@ -199,14 +209,14 @@ def _newest_left_out(record: Record, names: Sequence[str]) -> Iterator[LeftOut]:
             yield reason
 
 
-def _quiet(question: Limits, record: Record) -> tuple[State, str] | None:
+def _quiet(question: Limits, policy: Policy, record: Record) -> tuple[State, str] | None:
     """Return why what was once within the limits speaks for the canary no more; None if it still does."""
     names = list(dict.fromkeys(named(question.group)))
     reasons = list(_newest_left_out(record, names))
     mixed = next((reason.text for reason in reasons if reason.code in INCOMPARABLE), None)
     if mixed is not None:
         return State.INCOMPARABLE, mixed
-    counted = requests(record, names)
+    counted = requests(record, serving(policy, names))
     served = np.array(_seen(record, names)) & (np.isnan(counted) | (counted > 0))
     silent = stale_for(record, served)
     if silent is None:
@@ -215,12 +225,12 @@ def _quiet(question: Limits, record: Record) -> tuple[State, str] | None:
     return State.STALE, f"nothing to hold against limits for {words.duration(silent)}{why}"
 
 
-def _waiting(question: Limits, record: Record) -> str:
+def _waiting(question: Limits, policy: Policy, record: Record) -> str:
     names = list(dict.fromkeys(named(question.group)))
     left_out = next(_newest_left_out(record, names), None)
     if left_out is not None:
         return left_out.text
-    counted = requests(record, names)
+    counted = requests(record, serving(policy, names))
     if np.isnan(counted).all():
         return f"no canary data yet for {', '.join(names)}"
     return (
@@ -257,7 +267,7 @@ def _read(limit: Limit, policy: Policy, record: Record, looks: slice) -> Reading
         value = value_of(found, Side.CANARY, looks, limit.percentile)
         baseline = value_of(found, Side.BASELINE, looks, limit.percentile)
         share = "total" in found.canary.fields or policy.question(limit.question).kind == "proportion"
-    show = words.percent if share else words.number
+    show = words.percent if share else _per_pod_hour if not serving(policy, [limit.question]) else words.number
     if math.isnan(value):
         return Reading(limit=limit, over=None, value=value, baseline=baseline, text=f"no canary data for {what}")
     if limit.max is not None:
@@ -267,6 +277,10 @@ def _read(limit: Limit, policy: Policy, record: Record, looks: slice) -> Reading
         return Reading(limit=limit, over=over, value=value, baseline=baseline, text=text)
     assert limit.max_increase is not None
     return _increase(limit, label, value, baseline, show)
+
+
+def _per_pod_hour(per_second: float) -> str:
+    return f"{words.number(3600 * per_second)} per pod-hour"
 
 
 def _prefix(limit: Limit) -> str:

@@ -108,11 +108,11 @@ def first_traffic(gate: Gate, call: Call, outcome: Outcome) -> Said | None:
 
     While no request reaches the canary there is nothing to weigh and no way to get any but to approve: so the first
     confirm-traffic-increase is approved, and those after it for ``first_traffic`` seconds while looks stay without
-    requests, unless Flagger told that it took the step; then the hold stands. What came before, of an acceptance test
-    or of the revision before, is no traffic.
+    requests, unless Flagger told that it took the step; then the hold stands. It stands also where pods are not ready
+    or restart. What came before, of an acceptance test or of the revision before, is no traffic.
     """
     attempt = outcome.attempt
-    if outcome.heard is not Heard.HOLD or not outcome.weighed or attempt is None:
+    if outcome.heard is not Heard.HOLD or not outcome.weighed or attempt is None or outcome.alarmed:
         return None
     since = attempt.first_approved_at
     if since is not None and not _still_first(attempt, since, call.at, outcome):

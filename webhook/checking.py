@@ -19,11 +19,12 @@ from analysis.policy import Policy, Proportion, Question
 from analysis.record import SideSeries, side_series
 from analysis.types import Json, NoData, Side
 from webhook import queries
+from webhook.diagnosis import Instance, mend, presets_with_data
 from webhook.errors import SourceFault, SourceLimit, SourceRefused
 from webhook.frames import Framing, Reader, plan_of, readings_of
 from webhook.gate import Gate
 from webhook.histories import learned_of
-from webhook.policies import check_static
+from webhook.policies import Policies, check_static, presets
 from webhook.ports import SIDE_LABEL, Answer, Points, Query, Source, Span
 from webhook.prospects import Traffic, prospects
 from webhook.readings import ABOUT_RELEASE
@@ -51,6 +52,8 @@ class _Findings:
     problems: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    fixes: list[str] = field(default_factory=list)
+    presets: list[dict[str, Json]] = field(default_factory=list)
     source: dict[str, Json] | None = None
     queries: list[dict[str, Json]] = field(default_factory=list)
     questions: list[dict[str, Json]] = field(default_factory=list)
@@ -63,6 +66,8 @@ class _Findings:
             "problems": list(dict.fromkeys(self.problems)),
             "left_out": self.left_out,
             "notes": list(dict.fromkeys(self.notes)),
+            "fixes": self.fixes,
+            "presets": self.presets,
             "source": self.source,
             "queries": self.queries,
             "questions": self.questions,
@@ -141,7 +146,8 @@ def check(
     -------
     dict
         ``policy`` (label), ``ok``, ``problems``, ``left_out`` (what its preset asks and this version does not judge),
-        ``notes``, ``source`` (cadence, or its fault), ``queries`` (text, ``parsed``, series of both sides, samples),
+        ``notes``, ``fixes`` (why a baseline has no series, and what would mend it), ``presets`` (those that have data
+        of it), ``source`` (cadence, or its fault), ``queries`` (text, ``parsed``, series of both sides, samples),
         ``questions`` (the label that stands for LABEL, replicas and traffic of both sides, why looks could not be
         used, noise, prospects).
     """
@@ -181,10 +187,28 @@ def _ask_source(
     frame = {**GUESSED, "start": at - WINDOW_S, "labels": {}, **frame}
     try:
         _read(found, chosen, names, frame, reader, at)
+        _diagnose(found, Instance(policy=chosen, names=names, reader=reader, at=at))
     except SourceFault as down:
         _down(found, down)
     if not measured and found.source is not None:
         found.source |= {"scrape_seconds": None, "look_seconds": None}
+
+
+def _diagnose(found: _Findings, here: Instance) -> None:
+    """Say of questions whose baseline has no series what would mend it, and which presets have data."""
+    read = {query["question"]: 0 for query in found.queries if query["question"] and query["parsed"]}
+    for query in found.queries:
+        if query["question"] in read and query["field"] not in ABOUT_RELEASE:
+            read[query["question"]] += query["series"]["baseline"]
+    silent = [name for name, series in read.items() if not series]
+    for name in silent:
+        found.fixes += [f"{name}: {line}" for line in mend(here, here.policy.question(name))]
+    if silent:
+        every = {name: Policies.inline({"preset": name}) for name in presets()}
+        found.presets = [
+            {"preset": name, "metric": metric, "series": series}
+            for name, metric, series in presets_with_data(here, every)
+        ]
 
 
 def _down(found: _Findings, down: SourceFault) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from analysis import judge
+from analysis.alarms import alarming
 from analysis.policy import Policy
 from analysis.record import Record
 from analysis.report import Report
@@ -58,7 +59,7 @@ class Outcome:
     What a view needs to answer: what the caller hears, the report document, the attempt as it now stands.
 
     ``weighed``: the source answered and nobody has spoken; ``record`` is what it said, None if it has never seen the
-    canary.
+    canary; ``alarmed``: something speaks against the canary even if no request has reached it.
     """
 
     heard: Heard
@@ -67,6 +68,7 @@ class Outcome:
     policy: Policy
     weighed: bool = False
     record: Record | None = None
+    alarmed: bool = False
     degraded: bool = False
 
     @property
@@ -298,7 +300,7 @@ class Gate:
         weighed = case.word is None and not degraded and (record is not None or extended.unseen)
         return Outcome(
             heard=heard, document=document, attempt=attempt, policy=case.policy, weighed=weighed, record=record,
-            degraded=degraded,
+            alarmed=bool(alarming(report.evidence)), degraded=degraded,
         )  # fmt: skip
 
     def _context(self, case: _Case, attempt: Attempt | None, extended: Extended) -> Context:

@@ -19,6 +19,7 @@ from webhook.expressions import (
     NATIVE,
     Asking,
     duration,
+    over_time,
     parts_of,
     select_of,
     template_of,
@@ -165,14 +166,19 @@ def start_query(policy: Policy, names: Mapping[str, str], step: float) -> Query:
     """
     Return the query of when the canary was seen: it has a value at every step that holds a sample of it.
 
-    A sample is one of the counted metric or of ``up``, so that a canary with a renamed metric has a start as well. Its
-    times go to `analysis.series.start_of_presence`.
+    A sample is one of the counted metric or of ``up``, so that a canary with a renamed metric has a start as well, or
+    of what is counted over a replica's time, so that one that crashes before it is ever scraped has one. Its times go
+    to `analysis.series.start_of_presence`.
     """
     asking, total = _first(policy, names)
-    seen = [
-        f"group(count_over_time({asking.text(template, Side.CANARY, exclude=template == total)}[{duration(step)}]))"
+    samples = [
+        asking.text(template, Side.CANARY, exclude=template == total)
         for template in ([total] if total else []) + ["up{$side}"]
     ]
+    for question in asked(policy):
+        if over_time(question) and (series := template_of(question)) is not None:
+            samples.append(Asking(policy, question, names, 1.0).text(series, Side.CANARY))
+    seen = [f"group(count_over_time({sample}[{duration(step)}]))" for sample in dict.fromkeys(samples)]
     return Query(question="", field="start", expr=" or ".join(seen), increments=False)
 
 

@@ -8,7 +8,8 @@ other string it is a literal. Outside strings no value is ever filled in, so a n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from analysis.errors import InvalidPolicy
 from webhook.errors import WebhookError
@@ -158,11 +159,27 @@ def _outside(text: str, change: Callable[[str], str]) -> str:
 
 def label_names(text: str) -> list[str]:
     """Return the names of the labels that matchers in ``text`` speak of, in order, without repeats."""
-    found: dict[str, None] = {}
+    return list(dict.fromkeys(matcher.label for matcher in matchers(text)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matcher:
+    """One label matcher of a selector: the label, and the whole as it stands there."""
+
+    label: str
+    text: str
+
+
+def matchers(text: str) -> Iterator[Matcher]:
+    """
+    Yield the label matchers in a text, in order.
+
+    >>> [matcher.text for matcher in matchers('namespace="shop", pod=~"a,b"')]
+    ['namespace="shop"', 'pod=~"a,b"']
+    """
     for match in _LITERAL.finditer(text):
         if name := _LABEL_MATCHER.search(text, 0, match.start()):
-            found.setdefault(name.group(1))
-    return list(found)
+            yield Matcher(label=name.group(1), text=text[name.start(1) : match.end()])
 
 
 def suffixed(selector: str, suffix: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.limits import requests
+from analysis.limits import requests, serving
 from analysis.policy import Policy
 from analysis.record import Record
 
@@ -32,5 +32,5 @@ def idle(policy: Policy, record: Record | None, since: float | None = None) -> b
     counted = record.ends > since if since is not None else np.arange(len(record.ends)) == len(record.ends) - 1
     if since is not None and not counted.any():
         return False
-    seen = requests(record, [question.name for question in policy.questions])
+    seen = requests(record, serving(policy))
     return not np.nansum(seen[counted]) > 0

@@ -79,7 +79,7 @@ def test_the_schema_is_printed(run):
     schema = json.loads(out)
     assert code == 0
     assert schema["title"] == "Weighbridge policy"
-    assert "http_requests_total" in schema["properties"]["preset"]["enum"]
+    assert "http_requests_total" in schema["properties"]["preset"]["anyOf"][0]["enum"]
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,18 @@ def test_the_first_step_comes_before_any_traffic(unborn):
     assert "canary" in late.text
 
 
+@pytest.mark.parametrize(("unready", "status"), [(0.0, 200), (1.0, 403)], ids=["ready", "not ready"])
+def test_a_canary_whose_pods_are_not_ready_gets_no_first_traffic(unready, status):
+    """No request has reached it, and none shall: the hold stands and says why."""
+    source = without_canary()
+    looks = len(source.numbers["error-rate"]["total"]["baseline"]["s-0"])
+    stable = {f"s-{n}": np.zeros(looks) for n in range(4)}
+    source.numbers["pods-not-ready"] = {"values": {"baseline": stable, "canary": {"c-1": np.full(looks, unready)}}}
+    answer = Scene(source=source).hook("confirm-traffic-increase")
+    assert answer.status_code == status
+    assert answer.text.startswith("first traffic" if status == 200 else "pods not ready too high: 100 %")
+
+
 @pytest.mark.parametrize("hook", ["confirm-promotion", "rollback"])
 def test_no_other_hook_is_approved_without_traffic(unborn, hook):
     """Neither promotion nor rollback rests on a canary that nobody has seen."""

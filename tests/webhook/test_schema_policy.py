@@ -34,7 +34,7 @@ from webhook.schema.problems import PolicyProblems
 def test_the_shortest_policy_asks_for_errors_and_for_latency_if_there_is_one():
     """Three words are enough: the preset brings questions, labels and weights; latency may be silent."""
     policy = read(shortest(preset="http_requests_total"))
-    question, latency = policy.questions
+    question, latency, *health = policy.questions
     assert isinstance(question, kinds.Proportion)
     assert question.name == "error-rate"
     assert question.weight is Weight.CRITICAL
@@ -42,6 +42,7 @@ def test_the_shortest_policy_asks_for_errors_and_for_latency_if_there_is_one():
     assert question.bad == ('http_requests_total{$side, LABEL=~"5.."}',)
     assert isinstance(latency, kinds.Latency)
     assert latency.no_data is NoData.IGNORE
+    assert [q.name for q in health] == ["restarts", "pods-not-ready", "healthy"]
     assert policy.notes == ()
 
 
@@ -204,7 +205,7 @@ def test_a_question_of_the_preset_can_be_changed_in_one_word():
     policy = read(
         asking({"name": "error-rate", "kind": "proportion", "tolerance": {"ratio": 3}}, preset="http_requests_total")
     )
-    question, _ = policy.questions
+    question, *_ = policy.questions
     assert question.tolerance == kinds.Tolerance(ratio=3, absolute=0.001)
     assert question.bad == ('http_requests_total{$side, LABEL=~"5.."}',)
 
@@ -212,7 +213,7 @@ def test_a_question_of_the_preset_can_be_changed_in_one_word():
 def test_a_question_of_another_kind_replaces_that_of_the_preset():
     """Another kind shares nothing but the name."""
     policy = read(asking({"name": "error-rate", "kind": "gauge", "query": SIDED}, preset="http_requests_total"))
-    assert [question.kind for question in policy.questions] == ["gauge", "latency"]
+    assert [question.kind for question in policy.questions][:2] == ["gauge", "latency"]
 
 
 UNREAD = {

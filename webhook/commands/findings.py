@@ -25,6 +25,8 @@ def render(found: Mapping[str, Json], file: str) -> str:
     rows += _listed("problem", found["problems"])
     rows += _listed("left out", found["left_out"])
     rows += _listed("note", found["notes"])
+    rows += _listed("fix", found["fixes"])
+    rows += _listed("has data", [_preset(one) for one in found["presets"]])
     source = found["source"]
     if source and not source["fault"]:
         rows += _wrapped("source", _cadence(source))
@@ -34,6 +36,10 @@ def render(found: Mapping[str, Json], file: str) -> str:
     for question in found["questions"]:
         rows += _question(question)
     return "\n".join(rows)
+
+
+def _preset(one: Mapping[str, Json]) -> str:
+    return f"preset {one['preset']}: {words.count(one['series'])} series of {one['metric']}"
 
 
 def _cadence(source: Mapping[str, Json]) -> str:
