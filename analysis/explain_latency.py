@@ -134,7 +134,9 @@ def _forecast(found: LatencyEvidence, record: Record, standing: Standing) -> dic
         "promote": waiting(promote if tail is None else slower(promote, tail)),
         "abort": waiting(worse),
         "faster": None,
+        "enough": None,
         "worst_cost": None,
+        "step_cost": None,
     }
 
 

@@ -111,7 +111,9 @@ def _forecast(found: GaugeEvidence, record: Record, policy: Policy) -> dict[str,
         "promote": waiting(wait_for(within, -math.log(policy.alpha.promote))),
         "abort": waiting(wait_for(worse, -math.log(policy.alpha.abort))),
         "faster": None,
+        "enough": None,
         "worst_cost": None,
+        "step_cost": None,
     }
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from analysis import words
+from analysis.catching import SOON_S, caught_within
 from analysis.compare.counts import CountsEvidence
 from analysis.compare.effects import counts_by_step, fault_start, largest_abort, largest_promote, shown_effect
 from analysis.demand import OWN_SHARE_S
-from analysis.forecast import Forecast, Wait, forecast
+from analysis.forecast import Faster, Forecast, Wait, forecast
 from analysis.noise import FEWEST_LOOKS
 from analysis.policy import Alphas, Policy, Proportion, Rate
 from analysis.record import QuestionRecord, Record
@@ -116,7 +117,7 @@ def evidence_of(
             **_noise_size(record.questions[question.name]),
         },
         forecast=_forecast(ahead),
-        advice=tuple(_advice(found, ahead)) if state in (State.UNDECIDED, State.DEGRADED) else (),
+        advice=tuple(_advice(found, ahead, standing)) if state in (State.UNDECIDED, State.DEGRADED) else (),
         flags=tuple(f for f in found.flags if f) + (("burst",) if standing.burst is not None else ()),
         details=_details(found, record, standing),
     )
@@ -175,9 +176,21 @@ def _forecast(ahead: Forecast | None) -> dict[str, Json] | None:
         "at_weight": ahead.weight,
         "promote": waiting(ahead.promote),
         "abort": waiting(ahead.abort),
-        "faster": None if ahead.faster is None else {"weight": ahead.faster.weight, "seconds": ahead.faster.seconds},
+        "faster": _at(ahead.faster),
+        "enough": _at(ahead.enough),
         "worst_cost": ahead.worst_cost,
+        "step_cost": ahead.step_cost,
     }
+
+
+def _at(found: Faster | None) -> dict[str, Json] | None:
+    return None if found is None else {"weight": found.weight, "seconds": found.seconds}
+
+
+def catches(found: CountsEvidence, standing: Standing) -> float | None:
+    """Return the smallest ratio that would be aborted within ten minutes if it began now; None if none would."""
+    share, rate = observed_share(found), found.requests_per_second
+    return None if share is None or rate is None else caught_within(found, share, rate, standing.omega)
 
 
 def waiting(wait: Wait) -> dict[str, Json]:
@@ -191,7 +204,7 @@ def waiting(wait: Wait) -> dict[str, Json]:
     }
 
 
-def _advice(found: CountsEvidence, ahead: Forecast | None) -> list[str]:
+def _advice(found: CountsEvidence, ahead: Forecast | None, standing: Standing) -> list[str]:
     lines: list[str] = []
     if found.first_look is None:
         return lines
@@ -203,9 +216,21 @@ def _advice(found: CountsEvidence, ahead: Forecast | None) -> list[str]:
         )
     if ahead is None:
         return lines
+    if not standing.guilty and standing.omega > 0:
+        soon = catches(found, standing)
+        lines.append(
+            f"a fault that begins now is aborted within ten minutes from {words.ratio(soon)} on"
+            if soon is not None
+            else "a fault that begins now would not be aborted within ten minutes at this traffic, whatever its size"
+        )
     if ahead.faster is not None:
         lines.append(
             f"{words.share(ahead.faster.weight)} of traffic would decide in {words.duration(ahead.faster.seconds)}"
+        )
+    if ahead.enough is not None and ahead.enough.weight != ahead.weight:
+        lines.append(
+            f"{words.share(ahead.enough.weight)} of traffic is the least that decides in time within the harm budget,"
+            f" in {words.duration(ahead.enough.seconds)}"
         )
     if ahead.insufficient is not None:
         few = ahead.insufficient
@@ -249,6 +274,7 @@ def _details(found: CountsEvidence, record: Record, standing: Standing) -> dict[
         "requests_per_second": found.requests_per_second,
         "bad_share": found.bad_share,
         "share_of_abort": standing.omega,
+        "catches": {"ratio": catches(found, standing), "seconds": SOON_S},
         "empty_looks": found.empty_looks,
         "reachable": {
             "abort_at_2x": largest_abort(found, SHOWN_RATIO) if found.first_look is not None else None,
@@ -332,9 +358,18 @@ def affordable(found: Evidence, *, final: bool) -> str:
     """Return why a question lets a release go on: what was proved for the step that is taken, with its odds."""
     if found.counts is None or "rate" not in found.counts["canary"]:
         return found.reason
-    head = compared(found.name.replace("-", " "), found.counts, found.effect)
+    head = found.details.get("compared") or compared(found.name.replace("-", " "), found.counts, found.effect)
     if final:
         return f"{head}: no worse than tolerated, odds {words.odds(found.log_e.get('promote') or 0.0)}"
+    return f"{head}: {_cost_of_step(found)}, odds {words.odds(found.log_e.get('step') or 0.0)}"
+
+
+def _cost_of_step(found: Evidence) -> str:
+    """Return what the next step can still cost, in the words of a reason."""
     budget = found.details.get("step_budget")
-    cost = "" if budget is None else f" of {words.count(budget)} extra bad events in ten minutes"
-    return f"{head}: the step keeps within its budget{cost}, odds {words.odds(found.log_e.get('step') or 0.0)}"
+    cost = None if found.forecast is None else found.forecast.get("step_cost")
+    if budget is None:
+        return "the step keeps within its budget"
+    if cost is None:
+        return f"the step keeps within its budget of {words.count(budget)} extra bad events in ten minutes"
+    return f"the step costs at most {words.count(cost)} extra bad events in ten minutes (budget {words.count(budget)})"

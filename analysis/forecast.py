@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from analysis.compare.counts import CountsEvidence
 from analysis.compare.effects import effect
+from analysis.costs import FIRST_HOUR_S, credible_ratio, step_cost, worst_cost
 from analysis.errors import InvalidInput
 from analysis.growth import Outlook
 
@@ -24,7 +23,7 @@ MEDIAN: Final = {"abort": 1.0, "promote": 0.8}
 SURE: Final = {"abort": 1.7, "promote": 1.4}
 WEIGHTS: Final = (0.05, 0.1, 0.25, 0.5)
 WORTHWHILE: Final = 0.8  # advice that saves less than a fifth of the wait is noise
-FIRST_HOUR_S: Final = 3600.0
+SMALL_WEIGHTS: Final = (0.01, 0.02, *WEIGHTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +95,11 @@ class Forecast:
     insufficient : Insufficient or None
     worst_cost : float
         Extra bad requests in the first hour at full weight that remain credible once the last step is taken.
+    step_cost : float or None
+        Extra bad requests in the ten minutes after the next step that remain credible; None while it is unknown.
+    enough : Faster or None
+        The smallest weight that decides before the deadline and whose own credible cost until then keeps within the
+        harm budget; None where none does, or no deadline is known.
     """
 
     promote: Wait
@@ -104,6 +108,8 @@ class Forecast:
     faster: Faster | None
     insufficient: Insufficient | None
     worst_cost: float
+    step_cost: float | None = None
+    enough: Faster | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +170,8 @@ def forecast(
         faster=faster(outlook, goals, weight),
         insufficient=_insufficient(outlook, goals, weight, seconds_left),
         worst_cost=worst_cost(evidence, requests_per_second),
+        step_cost=step_cost(evidence, requests_per_second),
+        enough=enough(outlook, goals, weight, seconds_left, credible_ratio(evidence), evidence.question.harm_budget),
     )
 
 
@@ -292,6 +300,41 @@ def faster(outlook: Outlook, goals: tuple[Goal, ...], weight: float) -> Faster |
     return Faster(weight=chosen[0], seconds=chosen[1])
 
 
+def enough(
+    outlook: Outlook, goals: tuple[Goal, ...], weight: float, seconds_left: float, worst: float | None, budget: float
+) -> Faster | None:
+    """
+    Return the smallest weight that decides in time at a cost within the budget.
+
+    Parameters
+    ----------
+    outlook : Outlook
+    goals : tuple of Goal
+        Of the promotion.
+    weight : float
+        The present one: 1, 2, 5, 10, 25 and 50 % are tried beside it.
+    seconds_left : float
+        Until the deadline.
+    worst : float or None
+        Largest credible ratio of bad shares, in the words of the bets; None: unknown, then the tolerated one.
+    budget : float
+        Bad events that waiting there may cost beyond those of stable.
+
+    Returns
+    -------
+    Faster or None
+    """
+    if not math.isfinite(seconds_left) or seconds_left <= 0:
+        return None
+    ratio = goals[-1].limit[0] if worst is None else worst
+    extra = abs(ratio - 1) * outlook.share * outlook.requests_per_second
+    for candidate in sorted({weight, *SMALL_WEIGHTS}):
+        seconds = wait(outlook, goals, candidate).sure_seconds
+        if seconds <= seconds_left and extra * candidate * seconds <= budget:
+            return Faster(weight=candidate, seconds=seconds)
+    return None
+
+
 def _insufficient(outlook: Outlook, goals: tuple[Goal, ...], weight: float, seconds_left: float) -> Insufficient | None:
     """Return what could be proved by the deadline, if what is asked cannot be at any weight."""
     if not math.isfinite(seconds_left) or seconds_left <= 0:
@@ -326,30 +369,3 @@ def _smallest(spare: Callable[[float], float], low: float, high: float) -> float
     from scipy.optimize import brentq  # a tenth of a second of start-up that few verdicts need
 
     return math.exp(float(brentq(spare, math.log(low), math.log(high), xtol=1e-3)))
-
-
-def worst_cost(evidence: CountsEvidence, requests_per_second: float) -> float:
-    """
-    Return the extra bad requests of the first hour at full weight that stay credible after the last step.
-
-    Parameters
-    ----------
-    evidence : CountsEvidence
-    requests_per_second : float
-        Of the whole service.
-
-    Returns
-    -------
-    float
-        ``(min(r_high, rho + D/p) - 1) p r 3600 s``, or ``r D 3600 s`` while no bound is known; never below 0.
-    """
-    question = evidence.question
-    slack = evidence.slack_final if evidence.slack_final is not None else question.slack
-    share = evidence.bad_share or 0.0
-    allowed = (question.ratio - 1) * share + slack
-    found = effect(evidence)
-    if found is not None:
-        ratio = (1 / found.low if found.low > 0 else math.inf) if question.swapped else found.high
-        if math.isfinite(ratio):
-            allowed = min(allowed, max(0.0, ratio - 1) * share)
-    return float(np.maximum(0.0, allowed) * requests_per_second * FIRST_HOUR_S)

@@ -1,6 +1,11 @@
 """
 From a record to levels: values of each pod, slot by slot, for gauges, quotients and published percentiles.
 
+A ratio of two counters is the level ``numerator/denominator`` of each pod in each look (statistics.md 2.1): its mean
+over looks is what is compared, its noise is that of the stable pods' own quotients, heavy tails and clumps
+included, scaled by the ratio of the denominators per pod where the sides serve unlike traffic (latency-gauges.md 1.2).
+A look in which a pod counted nothing in its denominator is a missing value of that pod.
+
 A slot is one look of the first length; a look that lengthened is as many slots of its mean, which leaves every mean
 what it was.
 """
@@ -26,13 +31,30 @@ from analysis.types import BoolArray, FloatArray, Side
 LevelQuestion = Gauge | Quantile | Latency | Proportion | Rate | Ratio
 LevelEvidence = GaugeEvidence | PercentileEvidence
 VALUES: Final = "values"
+QUOTIENT: Final = "quotient"
+"""Not a field of a record: the level of a ratio, made of its two counters."""
+PARTS: Final = ("numerator", "denominator")
 _PERCENTILE: Final = re.compile(r"p\d+(\.\d+)?")
 
 
 def fields_of(found: QuestionRecord) -> tuple[str, ...]:
-    """Return the fields of a question that are levels: ``values``, or published percentiles; empty if none are."""
+    """Return the levels of a question: ``values``, ``quotient`` or published percentiles; empty if it has none."""
     there = {*found.baseline.fields, *found.canary.fields}
-    return (VALUES,) if VALUES in there else tuple(sorted(name for name in there if _PERCENTILE.fullmatch(name)))
+    if VALUES in there:
+        return (VALUES,)
+    if set(PARTS) <= there:
+        return (QUOTIENT,)
+    return tuple(sorted(name for name in there if _PERCENTILE.fullmatch(name)))
+
+
+def level_of(series: SideSeries, field: str) -> FloatArray | None:
+    """Return a level of one side, (R, K), None where it has none; a quotient is NaN where its denominator is 0."""
+    if field != QUOTIENT:
+        return series.fields.get(field)
+    if not set(PARTS) <= set(series.fields):
+        return None
+    part, whole = (series.fields[name] for name in PARTS)
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), np.nan)
 
 
 def asked(question: LevelQuestion, policy: Policy) -> GaugeQuestion:
@@ -55,6 +77,8 @@ def silence(question: Question, record: Record) -> Silence | None:
     """Return why a question cannot be judged on this record, or None if it can; see `analysis.silences.silence`."""
     found = record.questions.get(question.name)
     counted = fields_of(found) if found is not None else ()
+    if counted == (QUOTIENT,):
+        return silences.silence(question, record, ("denominator",), "denominator")
     return silences.silence(question, record, counted, "values")
 
 
@@ -86,7 +110,7 @@ def level_data(
     found = record.questions.get(question.name)
     if found is None or not len(record.ends):
         return None
-    return data_of(found, record, tuple(found.side(side).fields.get(field) for side in Side), field, steps)
+    return data_of(found, record, tuple(level_of(found.side(side), field) for side in Side), field, steps)
 
 
 def data_of(
@@ -110,13 +134,23 @@ def data_of(
         upto=np.cumsum(repeats),
         left_out=np.repeat(mixed, repeats),
         steps=steps,
+        traffic=_traffic(found) if field == QUOTIENT else 1.0,
     )
 
 
 def _history(series: SideSeries | None, field: str) -> FloatArray | None:
-    if series is None or field not in series.fields or not series.replicas:
-        return None
-    return series.fields[field]
+    return None if series is None or not series.replicas else level_of(series, field)
+
+
+def _traffic(found: QuestionRecord) -> float:
+    """Return the canary's denominator per pod and look over stable's, 1 where a side counted nothing."""
+    means = []
+    for side in (found.canary, found.baseline):
+        served = side.fields[PARTS[1]]
+        known = np.isfinite(served) & (served > 0)
+        means.append(float(served[known].mean()) if known.any() else 0.0)
+    canary, baseline = means
+    return canary / baseline if canary > 0 and baseline > 0 else 1.0
 
 
 def weigh(
@@ -139,6 +173,6 @@ def weigh(
     if not data:
         return None
     wanted = asked(question, policy)
-    if len(data) == 1 and VALUES in data and wanted.scale == "auto":
-        return gauges.weigh(data[VALUES], wanted)
+    if len(data) == 1 and data.keys() & {VALUES, QUOTIENT} and wanted.scale == "auto":
+        return gauges.weigh(next(iter(data.values())), wanted)
     return percentiles.weigh(data, wanted)

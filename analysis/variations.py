@@ -17,7 +17,7 @@ from analysis import latencies, levels
 from analysis.compare.lines import Line, LineEvidence, line_of_pods
 from analysis.compare.scores import midpoints
 from analysis.compare.variation import VariationEvidence, weigh
-from analysis.policy import Latency, Limits, Objective, Policy, Proportion, Question, Rate, Ratio
+from analysis.policy import Latency, Limits, Objective, Policy, Proportion, Question, Rate
 from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
 from analysis.types import Direction, FloatArray, Pairing, State
 
@@ -27,7 +27,6 @@ SIGN: Final = {Direction.INCREASE: 1, Direction.DECREASE: -1, Direction.BOTH: 0}
 PARTS: Final = {
     Proportion.kind: ("bad", "total"),
     Rate.kind: ("events", "exposure"),
-    Ratio.kind: ("numerator", "denominator"),
 }
 CONTEXT: Final = "context"
 FRACTION: Final = "fraction"
@@ -135,7 +134,7 @@ def line_of(
 def _values(question: Question, found: QuestionRecord, series: SideSeries) -> FloatArray | None:
     """Return one number per replica and look, (R, K), None where the side has nothing of the kind."""
     for name in levels.fields_of(found)[::-1]:  # the highest percentile speaks for the others
-        return series.fields.get(name)
+        return levels.level_of(series, name)
     if question.kind in PARTS:
         part, whole = (series.fields.get(name) for name in PARTS[question.kind])
         if part is None or whole is None:

@@ -28,6 +28,7 @@ from analysis.compare.arms import (
     warn_and_tolerated,
 )
 from analysis.compare.counts_flags import flags, noise_source
+from analysis.demand import next_weight as default_next
 from analysis.errors import InvalidInput
 from analysis.evidence import Null, log_likelihood
 from analysis.exposure import Exposure
@@ -168,6 +169,8 @@ class CountsEvidence:
         Of both sides together, that the demands were made of.
     bad_share : float or None
         Stable's share, likewise.
+    next_weight : float or None
+        The canary's share after the next step, named or following from the observed one; None before any traffic.
     phi, pod_sd : float
         Noise in use at the last look.
     noise_source : str
@@ -193,6 +196,7 @@ class CountsEvidence:
     phi: float
     pod_sd: float
     noise_source: str
+    next_weight: float | None = None
     flags: tuple[str, ...] = field(default=())
 
     @property
@@ -312,6 +316,7 @@ def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None 
         phi=float(prepared.looks.phi[0, -1]),
         pod_sd=float(np.sqrt(prepared.looks.pod_weights[0, -1] @ POD_SDS**2)),
         noise_source=noise_source(data, prepared),
+        next_weight=next_weight if next_weight is not None else _following(prepared),
         flags=flags(data, prepared),
     )
 
@@ -325,6 +330,7 @@ def with_next_weight(evidence: CountsEvidence, next_weight: float) -> CountsEvid
         slack_step=slack,
         requests_per_second=float(known.requests_per_second[0]) if slack is not None else None,
         bad_share=float(known.bad_share[0]) if slack is not None else None,
+        next_weight=next_weight,
     )
 
 
@@ -374,6 +380,15 @@ def _step_evidence(
         part = replace(prepared, looks=prepared.looks.between(start, end))
         log_e[start:end] = no_worse(part, null, share, since - start, since - start)[0]
     return log_e, float(slack[0]) if _is_known(known, prepared, count) else None, known
+
+
+def _following(prepared: Prepared) -> float | None:
+    """Return the canary's share after the next step where nobody names it, from that since the last step."""
+    marked = np.flatnonzero(prepared.steps[0])
+    since = int(marked[-1]) if marked.size else 0
+    canary = float(prepared.canary_total[0, since:].sum())
+    both = canary + float(prepared.stable_total[0, since:].sum())
+    return float(default_next(np.array(canary / both))) if both > 0 else None
 
 
 def _is_known(known: Traffic, prepared: Prepared, count: int) -> bool:

@@ -110,8 +110,12 @@ def test_a_promotion_says_what_was_proved_for_the_step_that_is_taken():
     """At the last step harmlessness, before it the budget of the step in bad events."""
     made = evidence(errors(180))
     assert re.search(r"no worse than tolerated, odds [\d,]+ : 1$", affordable(made, final=True))
-    budget = re.search(r"keeps within its budget of (\d+) extra bad events", affordable(made, final=False))
-    assert int(budget[1]) == round(made.details["step_budget"])
+    said = affordable(made, final=False)
+    told = re.search(r"the step costs at most (\d+) extra bad events in ten minutes \(budget (\d+)\), odds", said)
+    assert [int(number) for number in told.groups()] == [
+        round(made.forecast["step_cost"]), round(made.details["step_budget"]),
+    ]  # fmt: skip
+    assert 0 < made.forecast["step_cost"] < made.details["step_budget"]
 
 
 def test_a_single_burst_does_not_abort_and_is_flagged():

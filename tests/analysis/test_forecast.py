@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from analysis.compare.counts import CountsQuestion, weigh
+from analysis.costs import worst_cost
 from analysis.errors import InvalidInput
-from analysis.forecast import Goal, abort_goals, faster, forecast, wait, worst_cost
+from analysis.forecast import Goal, abort_goals, faster, forecast, wait
 from analysis.growth import Outlook, growth
 from analysis.types import Direction
 from tests.analysis.counts_examples import history, release

@@ -113,8 +113,8 @@ def test_a_freeze_of_a_question_that_is_not_required_does_not_hold():
 @pytest.mark.parametrize(
     ("stage", "said"),
     [
-        pytest.param(Stage.STEP, "keeps within its budget", id="step"),
-        pytest.param(Stage.BACKGROUND, "keeps within its budget", id="background"),
+        pytest.param(Stage.STEP, "the step costs at most", id="step"),
+        pytest.param(Stage.BACKGROUND, "the step costs at most", id="background"),
         pytest.param(Stage.FINAL, "no worse than tolerated", id="final"),
         pytest.param(Stage.POST, "no worse than tolerated", id="post"),
         pytest.param(Stage.PRE, "before traffic", id="pre"),
