@@ -99,7 +99,7 @@ class Process:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
-    def wait_until(self, ready: Callable[[], object], *, limit: float = 60.0) -> None:
+    def wait_until(self, ready: Callable[[], object], *, limit: float = 120.0) -> None:
         """Wait until ``ready`` says so; fail with the end of the log if it does not or the program ends before."""
 
         def look() -> bool:
