@@ -18,6 +18,7 @@ import pytest
 from e2e.harness.cluster import Cluster
 from e2e.harness.figures import FILE
 from e2e.harness.namespace import isolated
+from e2e.harness.process import PATIENCE
 from e2e.harness.stage import Scenario, Stage
 from e2e.harness.tools import ROOT
 
@@ -31,6 +32,7 @@ FIGURES = pytest.StashKey[str]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a person on a small machine play fewer at a time, and keep the data to look at."""
     parser.addoption("--at-once", type=int, default=AT_ONCE, help="scenarios that play at the same time")
+    parser.addoption("--patience", type=float, default=1.0, help="factor of all time limits, for a busy machine")
     parser.addoption("--keep", type=Path, help="folder for data and logs, kept; default: a temporary one")
 
 
@@ -38,6 +40,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse to run where controllers could reach anything."""
     if not isolated():
         raise pytest.UsageError("the scenarios run in a network of their own: make e2e")
+    PATIENCE.factor = session.config.getoption("--patience")
     session.stash[STAGE] = Stage(session.config.getoption("--at-once"))
 
 
@@ -73,7 +76,8 @@ def _scenario(item: pytest.Function, cluster: Cluster) -> Scenario:
     limits = [float(mark.args[0]) for mark in item.iter_markers("timeout") if mark.args[0]]
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     call = partial(item.obj, cluster=cluster, **parameters)
-    return Scenario(name=item.nodeid, limit=limits[0] if limits else LIMIT_S, call=call)
+    limit = (limits[0] if limits else LIMIT_S) * PATIENCE.factor
+    return Scenario(name=item.nodeid, limit=limit, call=call)
 
 
 @pytest.hookimpl(tryfirst=True)

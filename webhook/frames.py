@@ -171,14 +171,17 @@ class Framing:
         """Learn the noise of stable before the start; a source that cannot give it is asked for less next time."""
         tries = int(frame.get("noise_tries", 0))
         frame["noise_tries"] = tries + 1
-        frame["noise"], frame["history"] = {}, {}
+        noise: dict[str, Json] = {}
+        history: dict[str, Json] = {}
         if (window := self._window(frame, tries)) is not None:
             # Buckets wait for their bounds, which the first look of both sides pins.
             asked = [question for question in queries.asked(self.policy) if not is_histogram(question)]
             closed = self._past(frame, window, asked)
             frame["noise_window"] = window
-            frame["noise"], frame["history"], _ = learned_of(closed, asked, float(frame["length"]))
+            noise, history, _ = learned_of(closed, asked, float(frame["length"]))
             first_sights(frame, closed, history=True)
+        # Only now: a source that could not tell is asked again at the next verdict.
+        frame["noise"], frame["history"] = noise, history
         _shortened(frame, tries)
 
     def bucketed(self, frame: dict[str, Json]) -> None:

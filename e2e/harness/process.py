@@ -8,12 +8,23 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 Found = TypeVar("Found")
 TAIL = 3000
 """Characters of a log that a failure quotes."""
+
+
+@dataclass(slots=True)
+class Patience:
+    """How many times as long as usual everything may take: more than 1 on a machine that has other work to do."""
+
+    factor: float = 1.0
+
+
+PATIENCE = Patience()
 
 
 class NeverReady(AssertionError):
@@ -38,10 +49,11 @@ def wait_for(
     what : str
         For the failure: what was waited for.
     limit, every : float
-        Seconds in all, and between two looks.
+        Seconds in all, times `PATIENCE`, and between two looks.
     seen : callable, optional
         What to show of the world when it did not come.
     """
+    limit *= PATIENCE.factor
     end = time.monotonic() + limit
     fault: OSError | None = None
     while True:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -241,7 +242,13 @@ def _server(traffic: Traffic) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
 
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Say nothing of scrapers that went away before they were answered."""
+            if not isinstance(sys.exception(), ConnectionError):
+                super().handle_error(request, client_address)
+
     # All addresses of the namespace, which nothing beyond it can reach: each pod has one of its own.
-    server = ThreadingHTTPServer(("0.0.0.0", PODS_PORT), Metrics)
+    server = Server(("0.0.0.0", PODS_PORT), Metrics)
     server.daemon_threads = True
     return server

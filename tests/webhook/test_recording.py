@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.contract.scene import BEFORE, NOW, RELEASE, STEP, Scene, counted
+from webhook.errors import SourceDown
 
 
 def served(source, look, pod="c-1"):
@@ -63,3 +64,33 @@ def test_a_look_waits_for_at_least_one_scrape(lag, closed_after):
     scene = Scene(source=counted(12, 1.0, 100.0))
     policy = {"apiVersion": "weighbridge/v1", "name": "lagging", "preset": "http_requests_total", "looks": {"lag": lag}}
     assert document(scene, scene.argo(policy=policy))["detail"]["grid"]["lag"] == closed_after
+
+
+class Forgetful:
+    """A source that does not answer in time the first time it is asked for what was before the release."""
+
+    def __init__(self, inner, begun):
+        self.inner = inner
+        self.begun = begun
+        self.refused = 0
+
+    def fetch(self, asked, span, seconds):
+        if span.end <= self.begun and span.end - span.start > 300 and not self.refused:
+            self.refused += 1
+            raise SourceDown("no answer in time")
+        return self.inner.fetch(asked, span, seconds)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+def test_noise_that_the_source_could_not_tell_of_is_learned_at_the_next_verdict():
+    """One slow answer at the start of a release does not cost it what stable's past teaches."""
+    source = Forgetful(counted(60, 30.0, 100.0), NOW - 60 * STEP)
+    scene = Scene(source=source)
+    failed = document(scene, scene.argo())
+    assert (source.refused, failed["verdict"]) == (1, "hold")
+    assert failed["detail"]["noise_window"] is None
+    known = document(scene, scene.argo())
+    assert known["detail"]["noise_window"]["looks"] > 0
+    assert known["detail"]["evidence"][0]["noise"]["source"] == "history"
