@@ -31,7 +31,10 @@ from webhook.auth import new_token
 from webhook.settings import Settings
 
 ARGO = sorted((MANIFESTS / "argo").glob("*.yaml"))
-FLAGGER = sorted((MANIFESTS / "flagger").glob("*.yaml"))
+CANARIES = sorted((MANIFESTS / "flagger").glob("canary*.yaml"))
+FLAGGER = [MANIFESTS / "flagger" / name for name in ("canary-iterations.yaml", "canary.yaml")]
+"""The two that are driven; the others ask the same, see `test_other_providers_ask_the_same`."""
+OTHERS = [MANIFESTS / "flagger" / f"{name}.yaml" for name in ("metrictemplates", "alertprovider")]
 GATES = ("weighbridge-gate", "weighbridge-final")
 TEMPLATES = (*GATES, "weighbridge-watch", "weighbridge-once")
 COUNTING = {HookType.PRE_ROLLOUT, HookType.ROLLOUT}
@@ -196,7 +199,7 @@ def test_each_analysis_of_the_rollout_names_the_release():
 # ------------------------------------------------------------------------------------------ Flagger
 
 
-@pytest.mark.parametrize("path", FLAGGER, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", CANARIES, ids=lambda path: path.name)
 def test_no_shipped_hook_counts(path):
     """No hook whose refusal would count is used, and each asks its own path with ten seconds of patience."""
     (found,) = documents(path)
@@ -206,6 +209,33 @@ def test_no_shipped_hook_counts(path):
     for hook in hooks:
         assert hook["url"] == f"http://weighbridge.weighbridge.svc:8080/t/TOKEN/flagger/{hook['type']}"
         assert hook["timeout"] == "10s"
+
+
+@pytest.mark.parametrize(
+    ("name", "driven", "more"),
+    [
+        pytest.param("canary-gateway.yaml", "canary.yaml", set(), id="gateway"),
+        pytest.param("canary-istio.yaml", "canary.yaml", set(), id="istio"),
+        pytest.param("canary-ab.yaml", "canary-iterations.yaml", {"match"}, id="A/B"),
+    ],
+)
+def test_other_providers_ask_the_same(name, driven, more):
+    """What another provider's Canary asks, and when, is what the driven one asks; only how traffic is split differs."""
+    (other,), (known,) = documents(MANIFESTS / "flagger" / name), documents(MANIFESTS / "flagger" / driven)
+    mine, theirs = other["spec"]["analysis"], known["spec"]["analysis"]
+    assert mine.keys() - theirs.keys() == more
+    assert {key: mine[key] for key in theirs} == theirs
+    assert other["spec"]["provider"] in ("gatewayapi:v1", "istio", "nginx")
+    assert other["spec"]["targetRef"] == known["spec"]["targetRef"]
+    assert {HookType.CONFIRM_TRAFFIC_INCREASE in {HookType(h["type"]) for h in mine["webhooks"]}} == {
+        "stepWeight" in mine
+    }
+
+
+def test_a_first_canary_is_short():
+    """The part of canary.yaml that is about us has at most twelve lines."""
+    text = (MANIFESTS / "flagger" / "canary.yaml").read_text()
+    assert len(text.partition("  analysis:\n")[2].strip().splitlines()) + 1 <= 12
 
 
 @pytest.mark.parametrize("path", FLAGGER, ids=lambda path: path.name)
@@ -253,7 +283,7 @@ def begun(scene, name):
     return canary.update("2"), call
 
 
-@pytest.mark.parametrize("path", [*ARGO, *FLAGGER], ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize("path", [*ARGO, *CANARIES, *OTHERS], ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_manifest_says_what_an_outage_does(path):
     """Beside every file stands what happens when we cannot be reached, in minutes."""
     comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
