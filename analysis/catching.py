@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.compare.counts import CountsEvidence
 from analysis.compare.effects import largest_abort
-from analysis.forecast import ABORT_OVERSHOOT, MEDIAN, outlook_of
+from analysis.forecast import ABORT_OVERSHOOT, SURE, outlook_of
 
 SOON_S: Final = 600.0
 LARGEST: Final = 100.0
@@ -27,7 +27,7 @@ def caught_within(
     evidence: CountsEvidence, weight: float, requests_per_second: float, omega: float, seconds: float = SOON_S
 ) -> float | None:
     """
-    Return the smallest ratio of bad shares whose abort would be proved in time, in the median.
+    Return the smallest ratio of bad shares whose abort would be proved in time, four times in five.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def caught_within(
         seen = replace(outlook, ratio=ratio)
         if any(ratio * seen.share <= rho * seen.share + slack for _, (rho, slack) in needs):
             return False
-        if any(MEDIAN["abort"] * seen.canary_requests(nats, limit, weight) > there for nats, limit in needs):
+        if any(SURE["abort"] * seen.canary_requests(nats, limit, weight) > there for nats, limit in needs):
             return False
         return largest_abort(evidence, ratio) >= -math.log(question.alphas.abort * omega)
 
