@@ -40,6 +40,7 @@ def evidence_of(question: Question, found: Varied | None) -> Evidence:
     return replace(
         about(question, state, _reason(question, state, line, found)),
         proof=VARIATION,
+        counts={side: {"level": mean} for side, mean in found.means[question.name].items()},
         flags=tuple(dict.fromkeys((*line.flags, *_flags(found, line)))),
         details={
             "variation": {

@@ -13,19 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis import merging, sides
+from analysis import levels, merging, sides
 from analysis.compare.counts import CountsEvidence
 from analysis.compare.effects import fault_start
 from analysis.compare.gauges import GaugeEvidence
 from analysis.compare.latency import LatencyEvidence
 from analysis.compare.percentiles import PercentileEvidence
-from analysis.compare.tracks import Track, track
+from analysis.compare.tracks import LineTrack, Track, line_track, track
 from analysis.grid import Floats
 from analysis.policy import Alphas, Limits, Objective, Policy, Question
 from analysis.record import Record
 from analysis.sequential import Sequential
 from analysis.sides import Distribution, Series
-from analysis.types import BoolArray, May, Stage
+from analysis.types import BoolArray, May, Pairing, Stage
+from analysis.variations import VARIATION, line_of, proof_of
 from analysis.weighing import Harm, demanded, harm_of, weigh, with_next_weight
 
 
@@ -56,6 +57,8 @@ class QuestionTrace:
         When harm most likely began; only worth showing where harm was found.
     evidence : Sequential or None
         What all of this was read from; None where nothing was weighed.
+    natural : (LineTrack, (S,) float64) or None
+        How a series without counts moved against its own variation, with the end of each of its samples, unix seconds.
     series : Series or None
         What each side did.
     distribution : Distribution or None
@@ -73,6 +76,7 @@ class QuestionTrace:
     left_out: tuple[tuple[float, float], ...]
     fault_start: float | None
     evidence: Sequential | None
+    natural: tuple[LineTrack, Floats] | None
     series: Series | None
     distribution: Distribution | None
 
@@ -204,9 +208,23 @@ def _question(
         left_out=_spans(question, record),
         fault_start=None if began is None else float(starts[began]),
         evidence=evidence,
+        natural=_natural(question, record),
         series=sides.series(question, record),
         distribution=sides.distribution(question, record),
     )
+
+
+def _natural(question: Question, record: Record) -> tuple[LineTrack, Floats] | None:
+    """Return how a question that is judged beside stable by its variation moved; None for every other."""
+    beside = record.pairing is Pairing.CONCURRENT and record.aligned
+    if not beside or proof_of(question, record) != VARIATION:
+        return None
+    line = line_of(question, record)
+    found = None if line is None else line_track(line, record.grid.length)
+    if found is None:
+        return None
+    slots = levels.slots_of(record).astype(np.int64)
+    return found, np.repeat(record.ends, slots)
 
 
 def _log_e(found: Sequential) -> dict[str, Floats]:

@@ -8,7 +8,7 @@ e-values: an abort by it stands beside the promise of ``alpha.abort``, not insid
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from analysis.compare.scores import midpoints
 from analysis.compare.variation import VariationEvidence, weigh
 from analysis.policy import Latency, Limits, Objective, Policy, Proportion, Question, Rate
 from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
-from analysis.types import Direction, FloatArray, Pairing, State
+from analysis.types import Direction, FloatArray, Pairing, Side, State
 
 SEQUENTIAL: Final = "sequential"
 VARIATION: Final = "variation"
@@ -56,12 +56,13 @@ class Varied:
     """
     What the series without counts of a release say.
 
-    ``whole`` is the rule over all of them, ``lines`` what each shows, by question; ``may_abort`` says whether those
-    that carry an abort are allowed to.
+    ``whole`` is the rule over all of them, ``lines`` what each shows, by question; ``means`` are the means of both
+    sides over the run, by question and side, None where a side has no value.
     """
 
     whole: VariationEvidence
     lines: Mapping[str, LineEvidence]
+    means: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     def state_of(self, question: Question) -> State:
         """Return the state of one question: that of the whole if it carries it, else its own."""
@@ -88,7 +89,15 @@ def judged(voting: list[Question], policy: Policy, record: Record) -> Varied | N
         return None
     beside = record.pairing is Pairing.CONCURRENT and record.aligned
     found = weigh(lines, beside=beside, step_seconds=record.grid.length)
-    return Varied(whole=found, lines={line.name: line for line in found.lines})
+    means = {
+        line.name: {Side.BASELINE.value: _mean(line.stable), Side.CANARY.value: _mean(line.canary)} for line in lines
+    }
+    return Varied(whole=found, lines={line.name: line for line in found.lines}, means=means)
+
+
+def _mean(values: FloatArray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else None
 
 
 def line_of(

@@ -275,6 +275,7 @@ def _limited_by_pods(question: Question, policy: Policy, record: Record, found: 
         reason=f"{shown.reason}; too few pods for more" if "pod-limited" in found.flags else shown.reason,
         proof=VARIATION,
         flags=tuple(dict.fromkeys((*told.flags, *shown.flags))),
+        details={**told.details, **shown.details},
         forecast=None,
     )
 

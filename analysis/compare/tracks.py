@@ -18,7 +18,10 @@ from analysis.compare.counts import CountsEvidence
 from analysis.compare.gauges import GaugeEvidence
 from analysis.compare.latency import LatencyEvidence
 from analysis.compare.latency_effects import shift_effect
+from analysis.compare.lines import ABORT, Line, line_evidence
 from analysis.compare.percentiles import PercentileEvidence
+from analysis.compare.strengths import FEWEST
+from analysis.compare.variation import HOLD_ONE
 from analysis.evidence import Null, log_likelihood
 from analysis.grid import Floats
 from analysis.sequential import Sequential
@@ -61,6 +64,48 @@ class Track:
     tolerated: float | None = None
     last_step: float | None = None
     harm_above: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LineTrack:
+    """
+    How one line moved against its own variation, at P of its samples.
+
+    Parameters
+    ----------
+    samples : (P,) int64
+        Indices of samples, rising.
+    ratio : (P,) float64
+        Canary over stable for the run up to there; NaN where nothing was known.
+    hold, abort : (P,) float64
+        The change, a ratio of at least 1, that would have held or been strong enough to abort; NaN where no variation
+        was measured.
+    sign : {1, -1, 0}
+        Harm is a rise, a fall, or either.
+    """
+
+    samples: NDArray[np.int64]
+    ratio: Floats
+    hold: Floats
+    abort: Floats
+    sign: int
+
+
+def line_track(line: Line, step_seconds: float) -> LineTrack | None:
+    """Return how a line that ran beside stable moved against its own variation; None where it never told anything."""
+    length = len(line.canary)
+    if length < FEWEST or len(line.stable) != length:
+        return None
+    samples = chosen(FEWEST - 1, length)
+    found = [line_evidence(line.first(int(k) + 1, beside=True), True, step_seconds) for k in samples]
+    bars = [[one.change_for(strength) for one in found] for strength in (HOLD_ONE[line.sign == 0], ABORT)]
+    ratio, hold, abort = (
+        np.array([math.nan if value is None else value for value in column], dtype=np.float64)
+        for column in ([one.ratio for one in found], *bars)
+    )
+    if np.isnan(ratio).all():
+        return None
+    return LineTrack(samples=samples, ratio=ratio, hold=hold, abort=abort, sign=line.sign)
 
 
 def chosen(first: int, count: int, most: int = MOST_POINTS) -> NDArray[np.int64]:

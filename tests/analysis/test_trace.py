@@ -8,6 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 
+from analysis.compare.lines import Line
+from analysis.compare.tracks import line_track
 from analysis.judge import judge
 from analysis.record import LeftOut
 from analysis.trace import trace
@@ -168,3 +170,25 @@ def test_left_out_looks_leave_gaps():
     series = told(policy(), replace(found, questions={"error-rate": cut})).questions["error-rate"].series
     assert series is not None
     assert np.flatnonzero(np.isnan(series.canary)).tolist() == list(range(10, 20))
+
+
+def test_a_line_ends_where_its_report_has_it():
+    """The last point of a series without counts is the ratio of the report, between what would hold and abort."""
+    shown = next(e for e in judged(POLICY, release(harm=True)).evidence if e.name == "heap").details["variation"]
+    natural = whole(True).questions["heap"].natural
+    assert natural is not None
+    line, ends = natural
+    assert line.samples[-1] == len(ends) - 1
+    assert (line.ratio[-1], line.hold[-1], line.abort[-1]) == (
+        shown["ratio"],
+        shown["would_hold"],
+        shown["would_abort"],
+    )
+    assert whole(True).questions["error-rate"].natural is None
+
+
+def test_a_short_line_has_no_track():
+    """Two samples tell nothing; nor does a series whose sides have no common times."""
+    assert line_track(Line(name="x", sign=1, canary=np.ones(2), stable=np.ones(2)), 10.0) is None
+    assert line_track(Line(name="x", sign=1, canary=np.ones(9), stable=np.ones(8)), 10.0) is None
+    assert line_track(Line(name="x", sign=1, canary=np.full(9, np.nan), stable=np.ones(9)), 10.0) is None

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.errors import AnalysisError
 from analysis.types import Json, Mode, Stage, Verdict
-from webhook.commands import files
+from webhook.commands import files, plotting
 from webhook.commands.terminal import Exit, fail, say, say_json
 from webhook.errors import WebhookError
 from webhook.settings import InvalidSettings, Settings
+
+if TYPE_CHECKING:
+    from analysis.trace import Trace
 
 CODES = {Verdict.PROMOTE.value: Exit.PROMOTE, Verdict.HOLD.value: Exit.HOLD, Verdict.ABORT.value: Exit.ABORT}
 
@@ -37,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policies", metavar="DIR", help="folder of policies (default: WEIGHBRIDGE_POLICIES)")
     parser.add_argument("--stage", choices=[stage.value for stage in Stage], help="what is asked for")
     parser.add_argument("--next-weight", metavar="SHARE", help="share of traffic after the next step, such as 0.25")
+    parser.add_argument("--plots", metavar="DIR", help="write the plots of each question there, as SVG and PNG")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
 
 
@@ -44,7 +48,10 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Judge the file and print the report."""
     raw = files.content(options.file)
     try:
-        document = _document(raw, options, environ)
+        judged = _judged(raw, options, environ)
+        document = judged.document
+        if options.plots is not None:
+            plotting.write(options.plots, document, judged.traced)
     except (AnalysisError, WebhookError) as error:
         if isinstance(error, InvalidSettings) or error.place.startswith("--"):
             raise
@@ -58,7 +65,15 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return CODES[document["verdict"]]
 
 
-def _document(raw: bytes, options: argparse.Namespace, environ: Mapping[str, str]) -> Mapping[str, Json]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The document of a report, and how to work out the way to it."""
+
+    document: Mapping[str, Json]
+    traced: Callable[[], Trace]
+
+
+def _judged(raw: bytes, options: argparse.Namespace, environ: Mapping[str, str]) -> Judged:
     """Return the report of a file by what it is: a table, a record, or a body."""
     if _is_table(options.file, raw):
         return _asked({"data": _table(options.file, raw)}, options, environ)
@@ -83,9 +98,10 @@ def _table(path: str, raw: bytes) -> dict[str, Json]:
         fail(f"{path}: must be UTF-8, byte {error.start} is not", Exit.DATA)
 
 
-def _asked(body: Json, options: argparse.Namespace, environ: Mapping[str, str]) -> Mapping[str, Json]:
+def _asked(body: Json, options: argparse.Namespace, environ: Mapping[str, str]) -> Judged:
     """Return the report of a body of ``POST /v1/analysis``: the gate itself, with nothing behind it."""
     from webhook.calls import Call
+    from webhook.exporting import exported, traced
     from webhook.gate import Gate
     from webhook.policies import Policies
     from webhook.releases import Caller
@@ -107,12 +123,14 @@ def _asked(body: Json, options: argparse.Namespace, environ: Mapping[str, str]) 
         cluster=settings.cluster,
         public_url=settings.public_url,
     )
-    return gate.evaluate(Call(ask=ask, caller=Caller.V1, at=time.time())).document
+    document = gate.evaluate(Call(ask=ask, caller=Caller.V1, at=time.time())).document
+    return Judged(document=document, traced=lambda: traced(exported(gate, document)))
 
 
-def _recorded(body: Json, options: argparse.Namespace, environ: Mapping[str, str]) -> Mapping[str, Json]:
+def _recorded(body: Json, options: argparse.Namespace, environ: Mapping[str, str]) -> Judged:
     """Return the report of an exported record, as the service gave it, or as another policy would."""
     from analysis.judge import judge
+    from analysis.trace import trace
     from webhook import answers
     from webhook.documents import Context, report_document
     from webhook.policies import Policies
@@ -155,7 +173,10 @@ def _recorded(body: Json, options: argparse.Namespace, environ: Mapping[str, str
         grid={"start": record.grid.start, "length": record.grid.length},
     )
     said = answers.spoken(answers.heard(report.verdict, mode, degraded=False))
-    return report_document(report, said, context)
+    return Judged(
+        document=report_document(report, said, context),
+        traced=lambda: trace(policy, record, at, stage=stage, next_weight=next_weight),
+    )
 
 
 def _demand(release: Mapping[str, Json], options: argparse.Namespace) -> tuple[Stage | None, float | None]:

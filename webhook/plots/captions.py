@@ -25,6 +25,7 @@ EFFECTS: Final = {
     "ratio": ("How does the canary compare with stable?", "canary / baseline"),
     "difference": ("How does the canary differ from stable?", "canary - baseline"),
 }
+NATURAL: Final = ("Did it move more than it does by itself?", "canary / baseline")
 HARM: Final = ("Is the canary worse than stable?", "odds that it is")
 PROMISE: Final = ("Is it safe to go on?", "odds that it is")
 NOTHING: Final = "Nothing to draw: no look holds a number of either side."

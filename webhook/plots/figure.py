@@ -27,6 +27,7 @@ def panels_of(scene: Scene) -> tuple[str, ...]:
     has = {
         "sides": told.series is not None,
         "effect": scene.track is not None,
+        "natural": told.natural is not None,
         "harm": weighed,
         "promise": weighed,
         "latencies": told.distribution is not None,

@@ -73,6 +73,29 @@ def effect(axes: Axes, scene: Scene) -> None:
     _legend(axes)
 
 
+def natural(axes: Axes, scene: Scene) -> None:
+    """Draw how a series without counts moved, and which change would have been beyond its own variation."""
+    theme = scene.theme
+    assert scene.told.natural is not None
+    found, ends = scene.told.natural
+    _titled(axes, *captions.NATURAL)
+    over_time(axes, scene)
+    times = days(ends[found.samples])
+    tops = found.hold[np.isfinite(found.hold)]
+    ratios(axes, [*found.ratio, *found.abort[-1:], *(1 / found.abort[-1:]), *tops[-1:]])
+    for side in (1, -1):
+        if found.sign in (side, 0):
+            hold, abort = found.hold**side, found.abort**side
+            first = found.sign == side or side == 1
+            axes.plot(times, hold, color=theme.harm, linestyle=DASHED, drawstyle="steps-post",
+                      label="HOLD beyond" if first else None)  # fmt: skip
+            axes.plot(times, abort, color=theme.ink, linestyle=DOTTED, drawstyle="steps-post",
+                      label="ABORT beyond, if it stays" if first else None)  # fmt: skip
+    axes.plot(times, found.ratio, color=theme.canary, drawstyle="steps-post", label="canary / baseline so far")
+    axes.axhline(1.0, color=theme.ink, linewidth=1.0)
+    _legend(axes)
+
+
 def _scale(axes: Axes, track: Track) -> None:
     limits = [v for v in (track.tolerated, track.last_step) if v is not None]
     newest = [track.low[-1], track.high[-1]]
@@ -115,14 +138,14 @@ def harm(axes: Axes, scene: Scene) -> None:
     note = captions.share(told.share) if told.share > 0 else ", stops nothing"
     worse, beyond = told.log_e["worse"] + counted, told.log_e["abort"] + counted
     _evidence(axes, scene, worse, theme.harm, "-", f"worse than stable{note}")
-    _evidence(axes, scene, beyond, theme.size, DASHED, f"worse, and beyond the tolerance{note}")
+    _evidence(axes, scene, beyond, theme.size, DASHED, f"and beyond the tolerance{note}")
     lines, goals = [worse, beyond], []
     if told.share > 0:
         goals.append(told.goals["worse"])
         threshold(axes, goals[-1], captions.goal("worse", goals[-1]), theme.harm)
     if told.may_abort:
         lines.append(scene.trace.peak)
-        _evidence(axes, scene, scene.trace.peak, theme.ink, DOTTED, "all questions together, highest so far")
+        _evidence(axes, scene, scene.trace.peak, theme.ink, DOTTED, "all questions, highest so far")
         goals.append(scene.trace.abort_goal)
         threshold(axes, goals[-1], captions.goal("abort", goals[-1]), theme.ink)
     odds(axes, lines, goals or [0.0, math.log(10)])
@@ -213,6 +236,7 @@ def _legend(axes: Axes) -> None:
 PANELS: Final[Mapping[str, Callable[[Axes, Scene], None]]] = {
     "sides": sides,
     "effect": effect,
+    "natural": natural,
     "harm": harm,
     "promise": promise,
     "latencies": latencies,

@@ -35,7 +35,7 @@ WORDS = {
         "tolerated up to 1.25x, ABORT may be proved beyond",
     ),
     "summary": ("What was the published p95?", "Is the canary worse than stable?"),
-    "heap": ("What was the published quantile?",),
+    "heap": ("What was the published quantile?", "Did it move more than it does by itself?", "HOLD beyond"),
     "timeouts": ("worse than stable, stops nothing",),
 }  # fmt: skip
 
