@@ -91,6 +91,18 @@ def test_figures_stand_side_by_side():
             id="Istio header route",
         ),
         pytest.param(
+            [
+                {
+                    "match": [{"headers": {"x": {"exact": "y"}}}],
+                    "route": [{"destination": {"host": "a"}}, {"destination": {"host": "b"}, "weight": 100}],
+                },
+                {"route": [{"destination": {"host": "a"}, "weight": 0}]},
+            ],
+            _destinations,
+            {"a": 0.8, "b": 0.2},
+            id="A/B test of Flagger in Istio",
+        ),
+        pytest.param(
             [{"backendRefs": [{"name": "a", "weight": 3}, {"name": "b", "weight": 1}]}],
             _backends,
             {"a": 0.75, "b": 0.25},

@@ -52,14 +52,15 @@ class Router:
         Parameters
         ----------
         entry : str
-            ``service/NAME``, ``ingress/NAME`` (with its canary ingress, if there is one), ``httproute/NAME`` or
-            ``virtualservice/NAME``.
+            ``service/NAME``, ``service/NAME+OTHER`` (a load test sends requests to the other), ``ingress/NAME`` (with
+            its canary ingress, if there is one), ``httproute/NAME`` or ``virtualservice/NAME``.
         header_share : float
-            Share of the requests in [0, 1] that carry the header which a rule asks for.
+            Share of the requests in [0, 1] that carry the header which a rule asks for, or belong to the load test.
         """
         kind, _, name = entry.partition("/")
         if kind == "service":
-            return [(name, 1.0)]
+            name, _, other = name.partition("+")
+            return [(name, 1.0 - header_share), (other, header_share)] if other else [(name, 1.0)]
         found = self._find(kind, namespace, name)
         if found is None:
             return []
@@ -102,11 +103,9 @@ def _backends(rule: Document) -> Iterable[tuple[str, float]]:
 
 
 def _destinations(rule: Document) -> Iterable[tuple[str, float]]:
-    routes = rule.get("route", [])
-    return [
-        (to["destination"]["host"].split(".")[0], float(to.get("weight", 100 if len(routes) == 1 else 0)))
-        for to in routes
-    ]
+    routes = [(to["destination"]["host"].split(".")[0], float(to.get("weight", 0))) for to in rule.get("route", [])]
+    # Where there is no choice Istio looks at no weight; Flagger leaves a 0 there while an A/B test runs.
+    return routes if len(routes) != 1 else [(routes[0][0], 100.0)]
 
 
 def _asks_for_header(rule: Document) -> bool:

@@ -122,6 +122,10 @@ class Weighbridge:
         word = {"verdict": verdict, "reason": reason, "actor": "on call", **more}
         return self._json("POST", f"/v1/releases/{namespace}/{name}/override", word)
 
+    def gate(self, path: str, namespace: str, name: str) -> None:
+        """Open or close a gate as a person on call; a path is ``gate/open`` or ``rollback/open`` or the like."""
+        self._json("POST", f"/{path}", {"name": name, "namespace": namespace, "actor": "on call"})
+
     def _json(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         sent = None if body is None else json.dumps(body).encode()
         headers = {
@@ -132,7 +136,7 @@ class Weighbridge:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", sent, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
-                return dict(json.load(answer))
+                return dict(json.loads(answer.read() or "{}"))
         except urllib.error.HTTPError as refused:
             raise AssertionError(f"{method} {path}: {refused.code} {refused.read().decode()[:500]}") from refused
 
