@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from webhook.explain import sizes
-from webhook.explain.findings import variation
+from webhook.explain.findings import details, variation
 from webhook.explain.questions import forecast, forecasts
 
 HOURLY = {"details": {"per": 3600.0, "unit": "per pod-hour"}}
@@ -85,3 +85,19 @@ def test_a_blind_series_says_so():
         "against a level that was always zero",
         "blind: it varies so much that even a tripling would not show",
     ]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param({"hold": 300.0, "abort": 600.0, "births": 0},
+                     ["pods count from an age of 5 min on, for an abort from 10 min"], id="not learned"),
+        pytest.param({"hold": 60.0, "abort": 60.0, "births": 12},
+                     ["pods count from an age of 60 s on; learned from 12 births"], id="learned"),
+        pytest.param({"hold": 0.0, "abort": 0.0, "births": 0}, [], id="none"),
+        pytest.param({}, [], id="nothing said"),
+    ],
+)  # fmt: skip
+def test_how_old_a_pod_must_be_is_told(found, expected):
+    """From which age on it counts, and whether that was learned."""
+    assert details({"details": {"warm_up": found}}) == expected

@@ -28,6 +28,7 @@ def details(evidence: Document) -> list[str]:
         told.append(f"the change seems to have begun at {began}")
     if ended := when(found.get("burst_look")):
         told.append(f"the look that ended at {ended} carries the proof alone: no abort until others agree")
+    told += _warm_up(part(found, "warm_up"))
     told += _reach(part(found, "reachable"), part(evidence, "goals"))
     for key, meaning in (("slack_step", "the next step"), ("slack_final", "the last step")):
         if (slack := amount(found.get(key))) is not None:
@@ -42,6 +43,17 @@ def details(evidence: Document) -> list[str]:
 def _slack(evidence: Document, slack: float) -> str:
     unit = sizes.per_unit(evidence)
     return words.points(slack).lstrip("+") if unit is None else f"{words.number(slack * unit[0])} {unit[1]}"
+
+
+def _warm_up(found: Document) -> list[str]:
+    """Return from which age on a pod counts, where young ones do not."""
+    hold, abort, births = (amount(found.get(key)) for key in ("hold", "abort", "births"))
+    if not hold and not abort:
+        return []
+    said = f"pods count from an age of {words.duration(hold or 0.0)} on"
+    if abort and abort != hold:
+        said += f", for an abort from {words.duration(abort)}"
+    return [f"{said}; learned from {words.count(births)} births" if births else said]
 
 
 def _reach(found: Document, goals: Document) -> list[str]:

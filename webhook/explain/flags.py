@@ -24,7 +24,7 @@ FLAGS: Final = {
     "pod-limited": "so few pods that more time proves no more: more replicas would",
     "noise not learned": "no stable pods to learn from: what changes slowly may be noise, and holds at most",
     "warm-up unknown": "no past births to learn from how long young pods differ",
-    "young canary": "so young that most of what is seen may be warming up",
+    "young canary": "the step is so short that nothing can abort while its pods warm up",
     "slow noise": "stable pods drift apart as slowly by themselves: it holds at most",
     "short pool": "too short a time before to compare with: it holds at most",
     # of the data

@@ -81,8 +81,7 @@ def natural(axes: Axes, scene: Scene) -> None:
     _titled(axes, *captions.NATURAL)
     over_time(axes, scene)
     times = days(ends[found.samples])
-    tops = found.hold[np.isfinite(found.hold)]
-    ratios(axes, [*found.ratio, *found.abort[-1:], *(1 / found.abort[-1:]), *tops[-1:]])
+    ratios(axes, [*found.ratio, *(found.abort[-1] ** side for side in (1, -1) if found.sign in (side, 0))])
     for side in (1, -1):
         if found.sign in (side, 0):
             hold, abort = found.hold**side, found.abort**side
