@@ -8,6 +8,7 @@ a store that is away is a hold and the controller asks again.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ ANSWER_S: Final = 1.0
 SENTINEL_S: Final = 0.3
 """Seconds for one Sentinel: of three, two may be gone and a verdict still ends in time."""
 LONGEST_WORDS = 200
+ABOUT_COMMAND: Final = re.compile(r"^Command # \d+ \(.*\) of pipeline caused error: ")
+ABOUT_SCRIPT: Final = re.compile(r",? script: [0-9a-f]{40}, on @user_script:\d+\.?")
 
 
 class UnfitServer(ResponseError):
@@ -171,10 +174,11 @@ def refuse_unfit(facts: dict[str, str], address: RedisAddress) -> None:
 
 
 def in_words(error: Exception) -> str:
-    """Return what a library or a system says, in one line."""
+    """Return what a library or a system says, in one line, without the command or the script that it was said about."""
     if isinstance(error, MasterNotFoundError):
         return "no Sentinel names a master"
     said = " ".join(str(error).split()) or type(error).__name__
+    said = ABOUT_SCRIPT.sub("", ABOUT_COMMAND.sub("", said))
     return said if len(said) <= LONGEST_WORDS else said[: LONGEST_WORDS - 1] + "…"
 
 
