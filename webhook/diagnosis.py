@@ -82,9 +82,9 @@ def mend(here: Instance, question: Question) -> list[str]:
     selector = first_selector(template_of(question) or "")
     if selector is None:
         return []
-    metric = metric_name(selector)
     asking = Asking(here.policy, question, here.names, 1.0)
-    wanted = list(matchers(asking.text("$side", Side.BASELINE, exclude=False)))
+    metric = metric_name(asking.alive(Side.BASELINE) if asking.info is not None else selector)
+    wanted = list(matchers(asking.alive(Side.BASELINE)))
     others = dict(_pairs(here, question))
     alone = {matcher: f"{metric}{{{matcher.text}}}" for matcher in wanted}
     carried = {matcher: f'{metric}{{{matcher.label}!=""}}' for matcher in wanted}
@@ -118,7 +118,8 @@ def _pairs(here: Instance, question: Question) -> Iterator[tuple[str, str]]:
     for by in sides.PAIRS:
         chosen = replace(question, select=Select(by=by))
         try:
-            yield by, Asking(here.policy, chosen, here.names, 1.0).text("$side", Side.BASELINE, exclude=False)
+            text = Asking(here.policy, chosen, here.names, 1.0).alive(Side.BASELINE)
+            yield by, text[text.index("{") + 1 : -1]
         except EmptySelector:
             continue
 
@@ -161,7 +162,7 @@ def presets_with_data(here: Instance, presets: Mapping[str, Policy]) -> list[tup
             continue
         controlled = replace(policy, controller=here.policy.controller)
         try:
-            text = Asking(controlled, first, here.names, 1.0).text(selector, Side.BASELINE)
+            text = Asking(controlled, first, here.names, 1.0).among(selector, Side.BASELINE)
         except (EmptySelector, InvalidPolicy):
             continue
         asked[name] = metric_name(selector), text

@@ -14,6 +14,7 @@ from typing import Final
 from analysis.policy import Latency, Policy, Proportion, Question, Rate, Ratio, Select
 from analysis.types import Side
 from webhook import sides
+from webhook.info import info_of
 from webhook.ports import SIDE_LABEL, Query
 from webhook.selectors import asks_for_label, expand_side, fill, metric_name, narrowed, set_label, suffixed
 
@@ -44,18 +45,37 @@ class Asking:
         self.question = question
         target = names.get("target") or names.get("name") or ""
         self.names = {**names, "target": target, **{name: names.get(name) or target for name in _LIKE_TARGET}}
-        self.own = question is not None and question.select is not None
+        self.info = info_of(question)
+        self.own = self.info is not None or (question is not None and question.select is not None)
         self.step = step
         self.exclude, self.sides, self.replica = select_of(policy, question)
         # Where replicas are hidden, instances are what is summed over; else they tell copies of a pod apart.
         identity = [*(label for label in _IDENTITY if self.replica or label != "instance"), *identity]
         self.by = tuple(dict.fromkeys([*self.replica, *identity]))
         self.target = tuple(dict.fromkeys([*self.by, "instance", *(() if self.replica else ("pod",))]))
+        if self.info is not None:  # a restarted process is another target of the same pod: no copy of it
+            self.by, self.target = self.replica, self.info.match
 
     def text(self, template: str, side: Side, *, exclude: bool = True) -> str:
         """Return ``template`` for one side, filled in."""
-        matchers = [self.sides[side], *(self.exclude if exclude else ())]
+        own = self.sides[side] if self.info is None else self.info.every
+        matchers = [own, *(self.exclude if exclude else ())]
         return fill(expand_side(template, ", ".join(part for part in matchers if part)), self.names)
+
+    def alive(self, side: Side) -> str:
+        """Return the selector of one side's targets: 1 while they are there."""
+        if self.info is not None:
+            return fill(self.info.of_side(self.sides[side]), self.names)
+        return f"up{{{self.text('$side', side, exclude=False)}}}"
+
+    def _joined(self, expr: str, side: Side) -> str:
+        """Return an expression with its replicas named, and what is not of the side left out."""
+        return expr if self.info is None else self.info.joined(expr, fill(self.sides[side], self.names))
+
+    def among(self, template: str, side: Side) -> str:
+        """Return the selector of one side's series, without naming their replicas."""
+        text = self.text(template, side)
+        return text if self.info is None else self.info.among(text, fill(self.sides[side], self.names))
 
     def both(self, expressions: Mapping[Side, str]) -> str:
         """Return one expression that labels each side."""
@@ -77,7 +97,7 @@ class Asking:
             if len(grown) > 1:
                 # Each part is told apart by a label, so that one that is absent counts nothing.
                 grown = [f'label_replace({one}, "weighbridge_part", "{n}", "", "")' for n, one in enumerate(grown)]
-            sums[side] = f"sum by ({by}) ({' or '.join(grown)})"
+            sums[side] = f"sum by ({by}) ({self._joined(' or '.join(grown), side)})"
         return self._query(field, self.both(sums))
 
     def _before(self, series: str) -> str:
@@ -86,8 +106,7 @@ class Asking:
     def _seen(self, side: Side, whole: str, part: str) -> str:
         """Return 0 for each target that was scraped not long before, NaN if it said NaN."""
         target = ", ".join(self.target)
-        up = f"up{{{self.text('$side', side, exclude=False)}}}"
-        scraped = f"max by ({target}) (max_over_time({up}[{MEMORY}s] offset {duration(self.step)}))"
+        scraped = f"max by ({target}) (max_over_time({self.alive(side)}[{MEMORY}s] offset {duration(self.step)}))"
         known = [f"0 * sum by ({target}) ({self._before(series)})" for series in (part, whole) if series]
         return f"({' or '.join(known)} or 0 * ({scraped} == 1))"
 
@@ -113,8 +132,8 @@ class Asking:
         """
         texts: dict[Side, str] = {}
         for side in Side:
-            up = f"up{{{self.text('$side', side, exclude=False)}}}"
-            there = f"{up} or {self.text(events, side)}"
+            up = self.alive(side)
+            there = up if self.info is not None else f"{up} or {self.text(events, side)}"
             shown = f"group by ({', '.join(self.replica)}) ({there})"
             counted = shown if self.replica else f"count(group by (instance, pod) ({up}))"
             texts[side] = f"{self.step!r} * {counted}"
@@ -123,7 +142,7 @@ class Asking:
     def levels(self, field: str, template: str) -> Query:
         """Return the query of a level, averaged over what makes one replica."""
         by = ", ".join(self.by)
-        texts = {side: f"avg by ({by}) ({self.text(template, side)})" for side in Side}
+        texts = {side: f"avg by ({by}) ({self._joined(self.text(template, side), side)})" for side in Side}
         return self._query(field, self.both(texts), increments=False)
 
     def _query(self, field: str, expr: str, *, increments: bool = True) -> Query:
@@ -133,7 +152,7 @@ class Asking:
     def presence(self) -> Query:
         """Return the query of which replicas are scraped: 1, or 0 where the scrape failed."""
         by = ", ".join(self.replica)
-        texts = {side: f"max by ({by}) (up{{{self.text('$side', side, exclude=False)}}})" for side in Side}
+        texts = {side: f"max by ({by}) ({self.alive(side)})" for side in Side}
         question = self.question.name if self.own and self.question else ""
         return Query(
             question=question,
@@ -160,13 +179,14 @@ class Asking:
             now = narrowed(self.text(histogram, side), NO_QUANTILE)
             before = f"{now} offset {duration(self.step)}"
             known = f"count_over_time({now}[{MEMORY}s] offset {duration(self.step)})"
-            up = f"up{{{self.text('$side', side, exclude=False)}}}"
-            scraped = f"max by ({target}) (max_over_time({up}[{MEMORY}s] offset {duration(self.step)})) == 1"
+            scraped = (
+                f"max by ({target}) (max_over_time({self.alive(side)}[{MEMORY}s] offset {duration(self.step)})) == 1"
+            )
             seen = f"(group by ({target}) ({known}) or {scraped})"
             held = f"sum by ({target}) ({now} unless ({known} unless {before})) and on ({target}) {seen}"
             kept = f"{before} and histogram_count({before}) <= histogram_count({now})"
             for field, expr in ((HELD, held), (KEPT, kept)):
-                query = self._query(field, f"sum by ({by}) ({expr})", increments=False)
+                query = self._query(field, f"sum by ({by}) ({self._joined(expr, side)})", increments=False)
                 yield replace(query, side=side.value)
 
     def layout(self, histogram: str) -> Query:
@@ -262,7 +282,8 @@ def select_of(policy: Policy, question: Question | None) -> tuple[tuple[str, ...
         side: next(matchers for layer in layers if (matchers := getattr(layer, side.value)) is not None)
         for side in Side
     }
-    replica = next(layer.replica for layer in layers if layer.replica is not None)
+    info = info_of(question)
+    replica = (info.label,) if info else next(layer.replica for layer in layers if layer.replica is not None)
     excluded = [layer.exclude for layer in layers] + [question.exclude if question else ""]
     return tuple(dict.fromkeys(part for part in excluded if part)), matched, replica
 

@@ -127,6 +127,8 @@ def replica_labels(policy: Policy, question: str) -> tuple[str, ...]:
 def unseparated(policy: Policy, names: Mapping[str, str], question: str) -> bool:
     """Return whether both sides of a question select the same series by the same words."""
     asking = Asking(policy, policy.question(question), names, 1.0)
+    if asking.info is not None:
+        return asking.alive(Side.BASELINE) == asking.alive(Side.CANARY)
     template = (template_of(asking.question) if asking.question else None) or "$side"
     return asking.text(template, Side.BASELINE) == asking.text(template, Side.CANARY)
 
@@ -156,8 +158,7 @@ def scrape_query(policy: Policy, names: Mapping[str, str]) -> Query:
     asking, total = _first(policy, names)
     counts = [
         f"quantile(0.5, count_over_time({series}[{SCRAPE_WINDOW}s]))"
-        for template in ([total] if total else []) + ["up{$side}"]
-        for series in (asking.text(template, side, exclude=template == total) for side in Side)
+        for series in [*(asking.text(total, side) for side in Side if total), *(asking.alive(side) for side in Side)]
     ]
     return Query(question="", field="scrape", expr=" or ".join(counts), increments=False)
 
@@ -171,13 +172,12 @@ def start_query(policy: Policy, names: Mapping[str, str], step: float) -> Query:
     to `analysis.series.start_of_presence`.
     """
     asking, total = _first(policy, names)
-    samples = [
-        asking.text(template, Side.CANARY, exclude=template == total)
-        for template in ([total] if total else []) + ["up{$side}"]
-    ]
+    samples = [asking.text(total, Side.CANARY)] if total and asking.info is None else []
+    samples.append(asking.alive(Side.CANARY))
     for question in asked(policy):
         if over_time(question) and (series := template_of(question)) is not None:
-            samples.append(Asking(policy, question, names, 1.0).text(series, Side.CANARY))
+            lived = Asking(policy, question, names, 1.0)
+            samples.append(lived.text(series, Side.CANARY) if lived.info is None else lived.alive(Side.CANARY))
     seen = [f"group(count_over_time({sample}[{duration(step)}]))" for sample in dict.fromkeys(samples)]
     return Query(question="", field="start", expr=" or ".join(seen), increments=False)
 
@@ -272,7 +272,7 @@ def identity_query(policy: Policy, names: Mapping[str, str]) -> Query:
     """
     asking = _first(policy, names)[0]
     by = ", ".join(IDENTITY_IF_ON_UP)
-    expr = " or ".join(f"group by ({by}) (up{{{asking.text('$side', side, exclude=False)}}})" for side in Side)
+    expr = " or ".join(f"group by ({by}) ({asking.alive(side)})" for side in Side)
     return Query(question="", field="identity", expr=expr, increments=False)
 
 
