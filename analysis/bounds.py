@@ -14,6 +14,9 @@ from analysis.types import Effect
 LEVEL: Final = 0.95
 PRIOR_PARTS: Final = ((0.25, 0.1), (0.5, 0.7), (0.25, 2.0))
 BOTH_SIDES: Final[Floats] = np.concatenate([-NODES[:0:-1], NODES])
+EVERYWHERE: Final = slice(0, len(BOTH_SIDES))
+UNHEARD: Final = 60.0
+"""Nats below the best log ratio from which a log ratio changes no digit of the bounds."""
 _MIDPOINTS: Final[Floats] = (BOTH_SIDES[:-1] + BOTH_SIDES[1:]) / 2
 
 
@@ -47,7 +50,10 @@ def confidence(above: Floats, below: Floats, pod_factor: float, pod_weights: Flo
     .. [1] S. Howard, A. Ramdas, J. McAuliffe, J. Sekhon, Time-uniform, nonparametric, nonasymptotic
        confidence sequences, Ann. Stat. 2021 (mixture boundaries).
     """
-    return _bounded(above, below, *_beliefs(pod_factor, pod_weights))
+    likelihood = np.concatenate([below[:0:-1], above])
+    heard = np.flatnonzero(likelihood > likelihood.max() - UNHEARD)
+    window = slice(int(heard[0]), int(heard[-1]) + 1)
+    return _bounded(likelihood, window, *_beliefs(pod_factor, pod_weights, window))
 
 
 def confidences(above: Floats, below: Floats, pod_factor: Floats, pod_weights: Floats) -> list[Effect]:
@@ -71,26 +77,26 @@ def confidences(above: Floats, below: Floats, pod_factor: Floats, pod_weights: F
         key = np.append(pod_weights[k], pod_factor[k]).tobytes()
         if key not in known:
             known[key] = _beliefs(float(pod_factor[k]), pod_weights[k])
-        found.append(_bounded(above[k], below[k], *known[key]))
+        likelihood = np.concatenate([below[k, :0:-1], above[k]])
+        found.append(_bounded(likelihood, EVERYWHERE, *known[key]))
     return found
 
 
-def _beliefs(pod_factor: float, pod_weights: Floats) -> tuple[Floats, Floats]:
-    """Return the prior of the log ratio, (311,), and where pods carry each log ratio, (311, 311): rows are ratios."""
+def _beliefs(pod_factor: float, pod_weights: Floats, window: slice = EVERYWHERE) -> tuple[Floats, Floats]:
+    """Return the prior of the log ratio, (311,), and where pods carry each of them, (311, W): rows are ratios."""
     variance = POD_SDS**2 * pod_factor
     prior = np.zeros(BOTH_SIDES.shape)
     for share, sd in PRIOR_PARTS:
         prior += share * (pod_weights @ _masses(np.zeros(1), np.sqrt(sd**2 + variance))[:, 0])
-    centred = np.tensordot(pod_weights, _masses(BOTH_SIDES, np.maximum(np.sqrt(variance), 1e-9)), axes=1)
-    return prior, centred
+    moved = _masses(BOTH_SIDES, np.maximum(np.sqrt(variance), 1e-9), window)
+    return prior, np.tensordot(pod_weights, moved, axes=1)
 
 
-def _bounded(above: Floats, below: Floats, prior: Floats, centred: Floats) -> Effect:
-    likelihood = np.concatenate([below[:0:-1], above])
+def _bounded(likelihood: Floats, window: slice, prior: Floats, centred: Floats) -> Effect:
     likelihood = likelihood - likelihood.max()
     log_mix = np.log(np.maximum(prior, TINY)) + likelihood
     whole = float(log_sum(log_mix))
-    kept = centred @ np.exp(likelihood) > (1 - LEVEL) * np.exp(whole)
+    kept = centred @ np.exp(likelihood[window]) > (1 - LEVEL) * np.exp(whole)
     inside = np.flatnonzero(kept)
     first, last = (int(inside[0]), int(inside[-1])) if inside.size else (0, len(BOTH_SIDES) - 1)
     mean = float(np.exp(log_mix - whole) @ BOTH_SIDES)
@@ -102,11 +108,15 @@ def _bounded(above: Floats, below: Floats, prior: Floats, centred: Floats) -> Ef
     )
 
 
-def _masses(centres: Floats, sds: Floats) -> Floats:
-    """Return cell masses (S, M, 311) of normals around M centres with S standard deviations."""
-    upper = ndtr((_MIDPOINTS - centres[:, None]) / sds[:, None, None])
+def _masses(centres: Floats, sds: Floats, window: slice = EVERYWHERE) -> Floats:
+    """Return cell masses (S, M, W) of normals around M centres with S standard deviations, in a window of cells."""
+    begin, end = window.start, window.stop
+    lowest, highest = begin == 0, end == len(BOTH_SIDES)
+    edges = _MIDPOINTS[max(begin - 1, 0) : end]
+    upper = ndtr((edges - centres[:, None]) / sds[:, None, None])
     edge = np.zeros((*upper.shape[:-1], 1))
-    return np.diff(upper, axis=-1, prepend=edge, append=edge + 1)
+    parts = [*([edge] if lowest else []), upper, *([edge + 1] if highest else [])]
+    return np.diff(np.concatenate(parts, axis=-1), axis=-1)
 
 
 def reachable_abort(log_ratio: float, pod_factor: float, pod_weights: Floats) -> float:

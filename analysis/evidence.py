@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.grid import HARM, NODES, TINY, Floats, alternative, null_weights
+from analysis.resumed import Resumed
 from analysis.types import BoolArray
 
 Integers = NDArray[np.int64]
@@ -71,6 +72,11 @@ class Looks:
     pod_weights: Floats
     start_mass: Floats
 
+    @property
+    def columns(self) -> tuple[Floats, ...]:
+        """What a process reads of each look, (N, K, ...) each."""
+        return tuple(np.asarray(getattr(self, f.name), dtype=np.float64) for f in fields(self))
+
     def between(self, first: int, last: int) -> Looks:
         """Return looks ``first <= k < last``."""
         return Looks(**{f.name: getattr(self, f.name)[:, first:last] for f in fields(self)})
@@ -94,6 +100,12 @@ class Null:
 
     ratio: float | Floats = 1.0
     slack: float | Floats = 0.0
+
+    @property
+    def mark(self) -> bytes:
+        """What tells it from other nulls."""
+        parts = [np.asarray(value, dtype=np.float64) for value in (self.ratio, self.slack)]
+        return b"".join(repr(part.shape).encode() + part.tobytes() for part in parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -200,6 +212,13 @@ def abort_evidence(looks: Looks, null: Null, state: AbortState | None = None) ->
     unlucky pod met late is no fault; the harm part starts at every look with the masses of `start_masses`;
     what is not staked stays as cash.
     """
+    if state is not None:
+        return _abort(looks, null, state)
+    count = looks.used.shape[1]
+    return ABORTS.run(null.mark, looks.columns, lambda first, known: _abort(looks.between(first, count), null, known))
+
+
+def _abort(looks: Looks, null: Null, state: AbortState | None) -> tuple[Floats, AbortState]:
     releases, count = looks.used.shape
     log_e = np.empty((releases, count))
     for first, last in _blocks(releases, count):
@@ -288,6 +307,14 @@ def promote_evidence(looks: Looks, null: Null, state: PromoteState) -> tuple[Flo
     state : PromoteState
         To continue from.
     """
+    count = looks.used.shape[1]
+    opening = null.mark + state.log_likelihood.tobytes() + state.log_alternative.tobytes()
+    return PROMOTES.run(
+        opening, looks.columns, lambda first, known: _promote(looks.between(first, count), null, known or state)
+    )
+
+
+def _promote(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, PromoteState]:
     releases, count = looks.used.shape
     log_e = np.empty((releases, count))
     total = state.log_likelihood
@@ -300,6 +327,11 @@ def promote_evidence(looks: Looks, null: Null, state: PromoteState) -> tuple[Flo
         log_e[:, first:last] = log_sum(sums + state.log_alternative[:, None]) - log_sum(sums + log_prior)
         total = sums[:, -1]
     return log_e, replace(state, log_likelihood=total)
+
+
+ABORTS: Final[Resumed[AbortState]] = Resumed()
+PROMOTES: Final[Resumed[PromoteState]] = Resumed()
+"""What earlier calls computed of the same looks, to go on from."""
 
 
 def log_sum(logs: Floats) -> Floats:

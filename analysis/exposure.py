@@ -89,27 +89,38 @@ def weight_steps(total_canary: Floats, total_baseline: Floats, exposure: Exposur
     if exposure != "requests":
         unit = _first_look(total_canary, total_baseline, served)
         total_canary, total_baseline = total_canary / unit, total_baseline / unit
-    pooled_c, pooled_s = np.zeros(N), np.zeros(N)
-    since = np.zeros(N, dtype=np.int64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for k in range(K):
-            n_c, n_s = total_canary[:, k], total_baseline[:, k]
+    before_c, before_s = (_before(np.where(served, side, 0.0)) for side in (total_canary, total_baseline))
+    look, since = np.arange(K), np.zeros(N, dtype=np.int64)
+    open_rows = np.arange(N)
+    while open_rows.size:
+        start = since[open_rows, None]
+        n_c, n_s = total_canary[open_rows], total_baseline[open_rows]
+        pooled_c, pooled_s = (
+            before[open_rows] - np.take_along_axis(before[open_rows], start, axis=1) for before in (before_c, before_s)
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
             shift = np.abs(np.log(n_c / n_s * pooled_s / pooled_c))
             error = np.sqrt(1 / n_c + 1 / n_s + 1 / pooled_c + 1 / pooled_s)
-            likely = served[:, k] & (pooled_c > 0) & (shift >= np.log(STEP_RATIO))
+            likely = served[open_rows] & (look > start) & (pooled_c > 0) & (shift >= np.log(STEP_RATIO))
             likely &= shift >= STEP_SIGMAS * np.sqrt(SPLIT_INFLATION) * error  # dispersion is never below 1
-            for row in np.flatnonzero(likely):
-                span = served[row] & (np.arange(K) >= since[row]) & (np.arange(K) < k)
+        moved = []
+        for place, row in enumerate(open_rows):
+            for k in np.flatnonzero(likely[place]):
+                span = served[row] & (look >= since[row]) & (look < k)
                 if exposure == "units" and span.sum() < SPLIT_LOOKS:
                     continue
                 phi = _split_dispersion(total_canary[row, span], total_baseline[row, span])
-                if shift[row] >= STEP_SIGMAS * np.sqrt(phi) * error[row]:
-                    steps[row, k] = True
-                    pooled_c[row] = pooled_s[row] = 0.0
-                    since[row] = k
-            pooled_c += np.where(served[:, k], n_c, 0.0)
-            pooled_s += np.where(served[:, k], n_s, 0.0)
+                if shift[place, k] >= STEP_SIGMAS * np.sqrt(phi) * error[place, k]:
+                    steps[row, k], since[row] = True, k
+                    moved.append(row)
+                    break
+        open_rows = np.array(moved, dtype=np.int64)
     return steps
+
+
+def _before(totals: Floats) -> Floats:
+    """Return, (N, K), the sum of all looks before each."""
+    return np.asarray(np.cumsum(totals, axis=1) - totals)
 
 
 def _first_look(total_canary: Floats, total_baseline: Floats, served: BoolArray) -> Floats:

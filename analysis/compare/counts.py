@@ -139,7 +139,7 @@ class CountsQuestion:
         return self.direction is Direction.DECREASE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class CountsEvidence:
     """
     The evidence of one question at every look. Logs are natural; the last value is the present one.

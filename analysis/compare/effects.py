@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
+from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -70,6 +72,17 @@ def effect(evidence: CountsEvidence, since: int = 0) -> Effect | None:
     Effect or None
         None if no bad event was counted on either side: a ratio of nothing is unknown.
     """
+    known = _EFFECTS.setdefault(evidence, {})
+    if since not in known:
+        known[since] = _effect(evidence, since)
+    return known[since]
+
+
+_EFFECTS: Final[WeakKeyDictionary[CountsEvidence, dict[int, Effect | None]]] = WeakKeyDictionary()
+"""Effects of evidence that is still in use: reason, forecast and costs of a verdict all ask for the same one."""
+
+
+def _effect(evidence: CountsEvidence, since: int) -> Effect | None:
     looks = evidence.prepared.looks.between(since, len(evidence.ends))
     events = np.where(looks.used, looks.bad_canary + looks.bad_baseline, 0.0).sum()
     if events == 0:

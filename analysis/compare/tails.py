@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc
 
-from analysis.evidence import Looks, Null, abort_evidence
+from analysis.evidence import ABORTS, AbortState, Looks, Null, abort_evidence
 from analysis.grid import POD_SDS, Floats
 from analysis.noise import neighbour_dispersion
 from analysis.types import BoolArray
@@ -313,14 +313,23 @@ def abort_over(looks: Looks, null: Null) -> Floats:
 
     The looks are handed to the engine in runs over which what is believed of the pods stands still.
     """
+    count = looks.used.shape[1]
+    log_e, _ = ABORTS.run(
+        b"in runs" + null.mark, looks.columns, lambda first, known: _in_runs(looks.between(first, count), null, known)
+    )
+    return log_e
+
+
+def _in_runs(looks: Looks, null: Null, state: AbortState | None) -> tuple[Floats, AbortState]:
     factor, weights = looks.pod_factor, looks.pod_weights
     moved = np.any(factor[:, 1:] != factor[:, :-1], axis=0) | np.any(weights[:, 1:] != weights[:, :-1], axis=(0, 2))
     bounds = [0, *(int(k) + 1 for k in np.flatnonzero(moved)), factor.shape[1]]
-    parts, state = [], None
+    parts = []
     for first, last in itertools.pairwise(bounds):
         log_e, state = abort_evidence(looks.between(first, last), null, state)
         parts.append(log_e)
-    return np.concatenate(parts, axis=1)
+    assert state is not None
+    return np.concatenate(parts, axis=1), state
 
 
 def both_nulls(looks: Looks, tolerated: Null) -> tuple[Floats, Floats]:

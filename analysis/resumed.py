@@ -1,0 +1,100 @@
+"""
+Processes that go on where an earlier call ended, so that one look more costs one look.
+
+A verdict replays its whole record. Most of it was replayed by the call before, with the same numbers: those are
+recognised by a digest over everything that went in, look by look, and only what is new is computed. What is kept is a
+memo and nothing else: forgotten, or never there, the same values come out (`forget`, tests/analysis/test_resumed.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Final, Generic, TypeVar
+
+import numpy as np
+
+from analysis.grid import Floats
+
+MOST: Final = 256
+"""Processes that are remembered: those of some four releases of ten questions."""
+LARGEST_BATCH: Final = 32
+"""Releases at once from which nothing is remembered: a simulation plays each only once."""
+FEWEST_LOOKS: Final = 16
+BACK: Final = 8
+"""Looks back from the newest at which an earlier end is looked for."""
+
+State = TypeVar("State")
+Advance = Callable[[int, State | None], tuple[Floats, State]]
+
+
+class Resumed(Generic[State]):
+    """Remembers the ends of processes of one kind."""
+
+    def __init__(self) -> None:
+        self._ends: OrderedDict[bytes, tuple[Floats, State]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def forget(self) -> None:
+        """Forget everything: costs time and changes no value."""
+        with self._lock:
+            self._ends.clear()
+
+    def run(self, opening: bytes, columns: Sequence[Floats], advance: Advance[State]) -> tuple[Floats, State]:
+        """
+        Return the log evidence at every look, and where the process stands.
+
+        Parameters
+        ----------
+        opening : bytes
+            What the process depends on besides its looks.
+        columns : sequence of (N, K, ...) arrays
+            What it reads of each look.
+        advance : callable (first, state)
+            Computes looks ``first …`` from a state; ``(0, None)`` begins.
+
+        Returns
+        -------
+        log_e : (N, K) float64
+        state
+        """
+        releases, count = columns[0].shape[:2]
+        if releases > LARGEST_BATCH or count < FEWEST_LOOKS:
+            return advance(0, None)
+        marks = _marks(opening, columns, count)
+        for seen in range(count, max(count - BACK, 0), -1):
+            with self._lock:
+                kept = self._ends.get(marks[seen - 1])
+            if kept is None:
+                continue
+            log_e, state = kept
+            if seen < count:
+                more, state = advance(seen, state)
+                log_e = np.concatenate([log_e, more], axis=1)
+            break
+        else:
+            log_e, state = advance(0, None)
+        self._keep(marks[-1], log_e, state)
+        return log_e.copy(), state
+
+    def _keep(self, mark: bytes, log_e: Floats, state: State) -> None:
+        with self._lock:
+            self._ends[mark] = (log_e, state)
+            self._ends.move_to_end(mark)
+            while len(self._ends) > MOST:
+                self._ends.popitem(last=False)
+
+
+def _marks(opening: bytes, columns: Sequence[Floats], count: int) -> list[bytes]:
+    """Return a digest of everything up to each look, in order."""
+    width = np.concatenate([np.moveaxis(np.asarray(c, dtype=np.float64), 1, 0).reshape(count, -1) for c in columns], 1)
+    rows = np.ascontiguousarray(width)
+    running = blake2b(opening, digest_size=16)
+    running.update(repr([column.shape[:1] + column.shape[2:] for column in columns]).encode())
+    marks = []
+    for row in rows:
+        running.update(row)
+        marks.append(running.digest())
+    return marks
