@@ -158,7 +158,7 @@ def test_the_order_of_questions_changes_no_verdict(asked, found, stage):
         there = {e.name: e for e in two.evidence}
         for evidence in one.evidence:
             assert evidence.state is there[evidence.name].state
-            assert evidence.log_e == pytest.approx(there[evidence.name].log_e, abs=1e-9)
+            assert evidence.log_e == pytest.approx(there[evidence.name].log_e, rel=1e-9, abs=1e-9)
 
 
 @settings(max_examples=25)
@@ -198,7 +198,7 @@ def test_the_scale_of_time_changes_no_evidence_of_harm(asked, found, scale):
     for before, after in zip(one.evidence, two.evidence, strict=True):
         if before.log_e and after.log_e:
             for name in ("worse", "tolerated", "abort", "better"):
-                assert before.log_e[name] == pytest.approx(after.log_e[name], abs=1e-9)
+                assert before.log_e[name] == pytest.approx(after.log_e[name], rel=1e-9, abs=1e-9)
 
 
 @settings(max_examples=25)
