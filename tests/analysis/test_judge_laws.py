@@ -116,7 +116,7 @@ def close(one, other):
     there = {e.name: e for e in other.evidence}
     for evidence in one.evidence:
         assert evidence.state is there[evidence.name].state
-        assert evidence.log_e == pytest.approx(there[evidence.name].log_e, abs=1e-9, nan_ok=True)
+        assert evidence.log_e == pytest.approx(there[evidence.name].log_e, rel=1e-9, abs=1e-9, nan_ok=True)
 
 
 def turned(found: QuestionRecord, order) -> QuestionRecord:
