@@ -8,12 +8,23 @@ its kind; what is judged by its variation is not here but in ``variations.py``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from analysis import explain_latency, explain_levels, explaining, latencies, levels, proportions, rates
+from analysis import (
+    explain_latency,
+    explain_levels,
+    explain_since,
+    explaining,
+    latencies,
+    levels,
+    proportions,
+    rates,
+    silences,
+)
+from analysis import since as earlier
 from analysis.compare import counts, latency
 from analysis.explaining import Standing
 from analysis.grid import Floats
@@ -22,7 +33,7 @@ from analysis.record import Record
 from analysis.report import Evidence
 from analysis.sequential import Sequential
 from analysis.silences import Silence
-from analysis.types import BoolArray
+from analysis.types import BoolArray, Pairing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +123,31 @@ LEVELS: Final = Kind(
     answer=explain_levels.evidence_of,
     ages=True,
 )
+
+
+def _silent_since(question: Question, record: Record) -> Silence | None:
+    fields = ("total", "exposure", "counts", levels.VALUES, *levels.fields_of(record.questions[question.name]))
+    return silences.silence(question, record, tuple(dict.fromkeys(fields)), "data", alone=True)
+
+
+def _weigh_since(
+    question: Question, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None
+) -> Sequential | None:
+    """Return evidence against the time before; looks with a baseline are weighed beside it, as ever."""
+    there = earlier.gone_since(question, record)
+    both = None
+    if there and record.pairing is Pairing.CONCURRENT:
+        both = _beside(question, record).weigh(question, policy, record, next_weight, steps)
+    return earlier.weigh(question, policy, record, both)
+
+
+SINCE: Final = Kind(
+    silence=_silent_since,
+    weigh=_weigh_since,
+    with_next_weight=lambda found, _: found,
+    answer=explain_since.evidence_of,
+)
+SINCE_GROWN: Final = replace(SINCE, ages=True)
 BY_KIND: Final[Mapping[str, Kind]] = {
     Proportion.kind: COUNTS,
     Latency.kind: LATENCY,
@@ -124,6 +160,14 @@ BY_KIND: Final[Mapping[str, Kind]] = {
 
 def kind_of(question: Question, record: Record) -> Kind:
     """Return how a question is weighed on this record; raise ``KeyError`` for limits and objectives."""
+    plain = _beside(question, record)
+    if earlier.applies(question, record):
+        return SINCE_GROWN if plain.ages else SINCE
+    return plain
+
+
+def _beside(question: Question, record: Record) -> Kind:
+    """Return how a question is weighed while both sides serve."""
     found = record.questions.get(question.name)
     if found is not None and levels.fields_of(found):
         return LEVELS

@@ -23,6 +23,7 @@ from analysis.policy import OMEGA, Limits, Objective, Policy, Question, Rate
 from analysis.record import Record
 from analysis.report import Evidence, about
 from analysis.sequential import Sequential
+from analysis.since import SinceEvidence
 from analysis.suspects import Suspect, Without, without_each
 from analysis.types import BoolArray, May, Stage, State
 from analysis.variations import SEQUENTIAL, VARIATION, Varied, judged, proof_of, vary
@@ -119,6 +120,8 @@ def share_of(found: Sequential) -> float | None:
     """Return the canary's share of requests as one question saw it since the last step, None where it counts none."""
     if isinstance(found, CountsEvidence):
         return observed_share(found)
+    if isinstance(found, SinceEvidence):
+        return 1.0
     return latency_share(found) if isinstance(found, LatencyEvidence) else None
 
 
