@@ -27,6 +27,7 @@ from analysis import (
 from analysis import since as earlier
 from analysis.compare import counts, latency
 from analysis.explaining import Standing
+from analysis.gone import applies, gone_since
 from analysis.grid import Floats
 from analysis.policy import Gauge, Latency, Policy, Proportion, Quantile, Question, Rate, Ratio
 from analysis.record import Record
@@ -134,7 +135,7 @@ def _weigh_since(
     question: Question, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None
 ) -> Sequential | None:
     """Return evidence against the time before; looks with a baseline are weighed beside it, as ever."""
-    there = earlier.gone_since(question, record)
+    there = gone_since(question, record)
     both = None
     if there and record.pairing is Pairing.CONCURRENT:
         both = _beside(question, record).weigh(question, policy, record, next_weight, steps)
@@ -161,7 +162,7 @@ BY_KIND: Final[Mapping[str, Kind]] = {
 def kind_of(question: Question, record: Record) -> Kind:
     """Return how a question is weighed on this record; raise ``KeyError`` for limits and objectives."""
     plain = _beside(question, record)
-    if earlier.applies(question, record):
+    if applies(question, record):
         return SINCE_GROWN if plain.ages else SINCE
     return plain
 

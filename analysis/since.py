@@ -13,62 +13,18 @@ from typing import Final
 
 import numpy as np
 
-from analysis import demand, drift, levels
+from analysis import demand, drift
 from analysis.compare.counts import demanded
-from analysis.compare.scores import midpoints
 from analysis.drift import Drift, Kind
+from analysis.gone import gone_since, kind_of, sums_of
 from analysis.grid import Floats
-from analysis.latencies import UNITS
 from analysis.past import PAST, Past, read
 from analysis.policy import Alphas, Gauge, Latency, Policy, Proportion, Quantile, Question, Rate, Ratio
-from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
+from analysis.record import QuestionRecord, Record
 from analysis.sequential import Sequential, backed
-from analysis.types import BoolArray, Direction, FloatArray, Pairing
+from analysis.types import BoolArray, Direction, Pairing
 
-GONE_LOOKS: Final = 5
-"""Looks in which only the canary served, after which the baseline counts as gone."""
-COUNTED: Final = {Proportion.kind: ("bad", "total"), Rate.kind: ("events", "exposure")}
 FLAT: Final = 1e-12
-
-
-def applies(question: Question, record: Record) -> bool:
-    """
-    Return whether a question is compared with an earlier time instead of with a baseline beside it.
-
-    Counts are, where the record says so (``before_after``); everything is where the baseline is gone and the record
-    holds what was before. Levels of a short record without earlier days are left to their variation.
-    """
-    found = record.questions.get(question.name)
-    if found is None or not len(record.ends) or kind_of(question, found) is None:
-        return False
-    if record.pairing is Pairing.BEFORE_AFTER:
-        return PAST in found.notes or kind_of(question, found) == "rate"
-    return PAST in found.notes and gone_since(question, record) is not None
-
-
-def kind_of(question: Question, found: QuestionRecord) -> Kind | None:
-    """Return whether a question moves like a rate or like a level; None where it has no such numbers."""
-    fields = {*found.canary.fields, *found.baseline.fields}
-    if levels.fields_of(found):
-        return "level" if levels.VALUES in fields or isinstance(question, Latency | Quantile) else None
-    if isinstance(question, Proportion | Rate):
-        return "rate" if set(COUNTED[question.kind]) <= fields else None
-    return "level" if isinstance(question, Latency) and "counts" in fields and found.edges else None
-
-
-def gone_since(question: Question, record: Record) -> int | None:
-    """
-    Return the first look from which on only the canary served, None while that is not so for five looks.
-
-    A look in which nobody served says nothing. A baseline that comes back is not gone.
-    """
-    found = record.questions.get(question.name)
-    if found is None or not len(record.ends):
-        return None
-    canary, stable = (_sums(question, found, side)[1] for side in (found.canary, found.baseline))
-    last = np.flatnonzero(stable > 0)
-    first = int(last[-1]) + 1 if last.size else 0
-    return first if int((canary[first:] > 0).sum()) >= GONE_LOOKS else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -252,7 +208,7 @@ def weigh(question: Question, policy: Policy, record: Record, beside: Sequential
         return None
     after = record.pairing is Pairing.BEFORE_AFTER
     since = 0 if after else gone_since(question, record)
-    part, whole = _sums(question, found, found.canary)
+    part, whole = sums_of(question, found, found.canary)
     if since is None or not np.any(whole[since:] > 0):
         return None
     if after:
@@ -282,7 +238,7 @@ def _before(
     """Return part and whole of the window before at every look, (K,) each, and how earlier days moved, (K, D)."""
     ends = np.maximum(record.ends, begun + FLAT)
     if past is None:
-        part, whole = _sums(question, found, found.baseline)
+        part, whole = sums_of(question, found, found.baseline)
         ones = np.ones(len(ends))
         return (ones * part.sum(), ones * whole.sum()), np.zeros((len(ends), 0))
     lengths = np.array([drift.before_window(max(0.0, age)) for age in (ends - begun).tolist()])
@@ -378,26 +334,3 @@ def _beyond(move: Floats, learned: Drift, limit: Floats, setting: Setting) -> tu
     level = replace(learned, shift=np.zeros_like(learned.shift))
     found = drift.weigh(shifted, level, 1.0, setting.kind)
     return found.warn, found.better
-
-
-def _sums(question: Question, found: QuestionRecord, side: SideSeries) -> tuple[FloatArray, FloatArray]:
-    """Return part and whole of one side per look, (K,) each; 0 where nothing is known or the sides are mixed."""
-    looks = len(found.left_out)
-    part, whole = np.zeros(looks), np.zeros(looks)
-    if not side.replicas:
-        return part, whole
-    if isinstance(question, Proportion | Rate) and set(COUNTED[question.kind]) <= side.fields.keys():
-        above, below = (side.fields[name] for name in COUNTED[question.kind])
-        both = np.isfinite(above) & np.isfinite(below)
-        part, whole = (np.where(both, values, 0.0).sum(axis=0) for values in (above, below))
-    elif "counts" in side.fields and isinstance(question, Latency):
-        counts = np.nansum(side.fields["counts"], axis=0)
-        middle = midpoints(np.array(found.edges, dtype=np.float64) * UNITS[question.unit])
-        part, whole = counts @ middle, counts.sum(axis=-1)
-    elif there := [name for name in levels.fields_of(found) if name in side.fields]:
-        values = side.fields[there[-1]]  # the highest percentile speaks for the others
-        known = np.isfinite(values) & (values > 0)
-        part = np.where(known, np.log(np.where(known, values, 1.0)), 0.0).sum(axis=0)
-        whole = known.sum(axis=0).astype(np.float64)
-    mixed = np.array([reason is not None and reason.code in INCOMPARABLE for reason in found.left_out], dtype=bool)
-    return np.where(mixed, 0.0, part), np.where(mixed, 0.0, whole)

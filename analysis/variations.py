@@ -13,10 +13,11 @@ from typing import Final
 
 import numpy as np
 
-from analysis import latencies, levels, since
+from analysis import latencies, levels
 from analysis.compare.lines import Line, LineEvidence, line_of_pods
 from analysis.compare.scores import midpoints
 from analysis.compare.variation import VariationEvidence, weigh
+from analysis.gone import applies
 from analysis.policy import Latency, Limits, Objective, Policy, Proportion, Question, Rate
 from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
 from analysis.types import Direction, FloatArray, Pairing, Side, State
@@ -47,7 +48,7 @@ def proof_of(question: Question, record: Record) -> str:
         return question.proof or SEQUENTIAL
     if question.proof is not None and question.direction is not Direction.BOTH:
         return question.proof
-    if since.applies(question, record) and question.direction is not Direction.BOTH:
+    if applies(question, record) and question.direction is not Direction.BOTH:
         return SEQUENTIAL
     one_line = not found.visible or record.pairing is Pairing.BEFORE_AFTER or not record.aligned
     return VARIATION if one_line or question.direction is Direction.BOTH else SEQUENTIAL

@@ -193,11 +193,7 @@ class Recorder:
                 tried = {**frame, "bucket_tries": int(frame.get("bucket_tries", 0)) + 1}
                 return self._failed(attempt, digest, tried, down, reader)
             frame = _weighted(frame, ask, at)
-            begun = [grid.end(look - 1) for look in range(len(kept), ready)]
-            rows = [
-                dict(row, weight=_weight(frame, start), record=digest)
-                for row, start in zip(closed.rows[again:], begun, strict=True)
-            ]
+            rows = [dict(row, weight=_weight(frame, row, grid), record=digest) for row in closed.rows[again:]]
             attempt = _kept(attempt, digest, frame)
         record = record_of(policy, frame, [*kept[:ready], *rows])
         return Extended(
@@ -223,10 +219,13 @@ def _weighted(frame: dict[str, Json], ask: Ask, at: float) -> dict[str, Json]:
     return {**frame, "named": {"weight": ask.weight, "since": at if ask.from_ is None else float(frame["start"])}}
 
 
-def _weight(frame: Mapping[str, Json], begun: float) -> float | None:
-    """Return the weight of a look that began at ``begun``: none before it was first named."""
+def _weight(frame: Mapping[str, Json], row: Mapping[str, Json], grid: Grid) -> float | None:
+    """Return the weight of a look: none where it began before the weight was first named."""
     named = frame.get("named")
-    return named["weight"] if named and begun >= named["since"] - 1e-6 else None
+    if not named or row["end"] <= named["since"]:
+        return None
+    begun = grid.end(grid.closed(row["end"], 0.0) - 2)
+    return float(named["weight"]) if named["weight"] is not None and begun >= named["since"] - 1e-6 else None
 
 
 def _grown(

@@ -195,7 +195,7 @@ class GaugeEvidence:
     flags : tuple of str
         ``noise: run``, ``one stable pod``, ``pod-limited``, ``always zero``, ``level near zero``.
     elder : GaugeEvidence, optional
-        The same on replicas that are old enough to abort by.
+        Of replicas that are old enough to abort by.
     """
 
     question: GaugeQuestion
@@ -295,18 +295,12 @@ def weigh(data: GaugeData, question: GaugeQuestion) -> GaugeEvidence:
     paired = pair(data.arms(question.scale))
     found = curves(paired, question)
     return GaugeEvidence(
-        question=question,
-        data=data,
-        paired=paired,
-        warn=found.warn[0],
-        tolerated=found.tolerated[0],
+        question=question, data=data, paired=paired, warn=found.warn[0], tolerated=found.tolerated[0],
         abort=demanded(found.warn[0], found.tolerated[0], question.alphas),
-        promote=found.promote[0],
-        better=found.better[0],
-        step=_by_step(data, question, found.promote[0]),
+        promote=found.promote[0], better=found.better[0], step=_by_step(data, question, found.promote[0]),
         noise_source="history" if paired.learned[0] else "run",
         flags=_flags(data, paired, question, found.promote[0]),
-    )
+    )  # fmt: skip
 
 
 def _by_step(data: GaugeData, question: GaugeQuestion, whole: Floats) -> Floats:

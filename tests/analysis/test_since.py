@@ -158,7 +158,7 @@ def test_a_baseline_that_still_serves_is_compared_with():
 
 
 def test_inline_data_of_before_and_after_is_judged_without_days():
-    """``pairing: before_after`` of counts: drift unknown; sixty times freezes and never aborts, a doubling does neither."""
+    """``pairing: before_after`` of counts: sixty times freezes and never aborts, a doubling does neither."""
     counts = question(pods(2, 25.0, 2500.0, 120, "s"), pods(2, 1500.0, 2500.0, 120, "c"))
     report = judged(policy(), record({"error-rate": counts}, length=LOOK, pairing=Pairing.BEFORE_AFTER))
     assert report.verdict is Verdict.HOLD
