@@ -110,7 +110,7 @@ def test_a_promotion_rests_on_something_that_was_heard(asked, found, stage):
 
 
 def close(one, other):
-    """Assert that two reports say the same, evidence to seven digits: sums in another order differ in their last bits."""
+    """Assert that two reports say the same, evidence to seven digits: sums depend on their order."""
     assert (one.verdict, one.reason, one.stage) == (other.verdict, other.reason, other.stage)
     assert one.score == pytest.approx(other.score, abs=1e-6)
     there = {e.name: e for e in other.evidence}
