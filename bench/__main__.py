@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from bench import evidence, reading, startup
+from bench import evidence, judging, reading, startup
 
 
 def main() -> int:
     """Print the table; return the exit code."""
-    rows = [*evidence.lines(), *reading.lines(), *startup.lines()]
+    rows = [*evidence.lines(), *reading.lines(), *judging.lines(), *startup.lines()]
     width = max(len(row.name) for row in rows)
     print(f"{'':{width}}  {'reached':>10}  {'target':>8}")
     for row in rows:

@@ -1,0 +1,45 @@
+"""Judging a release of ten questions: cold, and one look more when the looks before were judged already."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from analysis import evidence
+from analysis.judge import judge
+from analysis.record import Record
+from bench.evidence import RUNS, Line
+from bench.reading import LOOKS, Release
+
+COLD_MS = 500.0
+LOOK_MS = 25.0
+
+
+def lines() -> list[Line]:
+    """Measure and return the lines of the table."""
+    release = Release()
+    record = release.record(release.rows(release.answer, 0))
+    assert isinstance(record, Record)
+    cold, more = zip(*(_both(release, record) for _ in range(RUNS)), strict=True)
+    return [
+        Line(
+            name=f"ten questions, {LOOKS} looks, 20 pods a side: judged cold",
+            unit="ms",
+            reached=statistics.median(cold),
+            target=COLD_MS,
+        ),
+        Line(name="the same: one look more", unit="ms", reached=statistics.median(more), target=LOOK_MS),
+    ]
+
+
+def _both(release: Release, record: Record) -> tuple[float, float]:
+    """Return milliseconds of a verdict whose past nobody judged before, and of the verdict one look later."""
+    evidence.ABORTS.forget()
+    evidence.PROMOTES.forget()
+    return _ms(release, record, LOOKS - 2), _ms(release, record, LOOKS - 1)
+
+
+def _ms(release: Release, record: Record, look: int) -> float:
+    begin = time.perf_counter()
+    judge(release.policy, record, float(record.ends[look]))
+    return 1e3 * (time.perf_counter() - begin)
