@@ -269,4 +269,24 @@ def _margin() -> list[Cell]:
     return [*(Cell(table="T9", name=n, service=s, levels=MARGIN) for n, s in services.items()), known_excess]
 
 
-CELLS: Final = (*_null(), *_noisy(), *_detection(), *_margin())
+def _aborts() -> list[Cell]:
+    """Return the rare ones: false aborts of 10,000 releases, by both ways to an abort (``E>=1000`` bounds them)."""
+    services = {f"{rps:,} rps, sd 0.2": Service(rps=rps, sd=0.2) for rps in (20, 200, 20_000)}
+    services |= {"200 rps, alike": Service(), "200 rps, sd 0.1": Service(sd=0.1)}
+    services |= {f"clumps of {mean}": Service(clump=mean) for mean in (4, 10)}
+    known = {"sd 0.2, 1 v 5": Service(sd=0.2, stable_pods=5), "clumps of 4 and sd 0.2": Service(clump=4, sd=0.2)}
+    return [
+        Cell(
+            table="T1b",
+            name=name,
+            service=service,
+            levels={"E>=1000": level, "aborted": level},
+            releases=10_000,
+            remark="above 0.001: learned noise" if level > 0.001 else "",
+        )
+        for some, level in ((services, 0.001), (known, 0.003))
+        for name, service in some.items()
+    ]
+
+
+CELLS: Final = (*_null(), *_aborts(), *_noisy(), *_detection(), *_margin())

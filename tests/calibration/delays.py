@@ -24,8 +24,8 @@ QUESTIONS: Final = 20
 CHUNK: Final = 50
 OVERSHOOT: Final = {"abort": 1.1, "promote": 0.6}
 """Nats by which a process passes its goal, on average: those of the forecast's definition."""
-EVENTS: Final = 20_000
-"""Bad events of history, on average: what four hours of a busy service have."""
+EVENTS: Final = 10_000
+"""Bad events of history, on average, where 2,000 looks hold as many: a service that is well known."""
 UNTIL_MEDIAN: Final = 40
 """Looks in which the forecast's requests come in, and five times as many are simulated."""
 
@@ -172,10 +172,9 @@ class ForecastCell:
     name: str
     proof: str
     ratios: tuple[float, ...]
+    weights: tuple[float, ...] = (0.05, 0.25, 0.5)
+    bases: tuple[float, ...] = (0.01, 0.001)
     releases: int = 200
-
-    WEIGHTS = (0.05, 0.25, 0.5)
-    BASES = (0.01, 0.001)
 
     @property
     def draws(self) -> int:
@@ -184,7 +183,7 @@ class ForecastCell:
 
     def settings(self) -> list[tuple[float, float, float]]:
         """Return base, weight and ratio of every setting whose proof the forecast deems possible."""
-        every = [(b, w, r) for b in self.BASES for w in self.WEIGHTS for r in self.ratios]
+        every = [(b, w, r) for b in self.bases for w in self.weights for r in self.ratios]
         return [s for s in every if np.isfinite(self._told(*s)[0])]
 
     def measure(self, seeds: dict[str, int], tick: Tick) -> list[Row]:
@@ -242,7 +241,7 @@ class ForecastCell:
             weights=(weight,),
             looks=5 * UNTIL_MEDIAN,
             seconds=requests / rps,
-            history=round(min(max(EVENTS / (base * requests), 400), 4000)),
+            history=round(min(max(EVENTS / (base * requests), 400), 2000)),
         )
 
     def _needed(self, service: Service, releases: int, seed: int, tick: Tick) -> Floats:

@@ -9,9 +9,10 @@ from typing import Final
 
 from tests.calibration.cells import Row
 
-ROLLOUTS: Final = "T14"
+ROLLOUTS: Final = frozenset({"T14", "T14q"})
 TITLES: Final = {
     "T1": "no worse: false alarms from 1 to 20,000 requests a second, ramps, drift, ratios that move below 1",
+    "T1b": "no worse: false aborts of 10,000 releases, both ways to an abort",
     "T2": "no worse, errors in clumps",
     "T3": "no worse, pods that differ by 0.2",
     "T3b": "no worse, noise learned while the release runs, or pods hidden",
@@ -23,6 +24,7 @@ TITLES: Final = {
     "T10": "twenty questions in one release",
     "T12": "what the forecast says, and what came",
     "T14": "whole rollouts",
+    "T14q": "whole rollouts of a quiet service (1 request a second, 1 %): other steps, another harm budget",
     "split": "the sample-ratio check",
     "latency-null": "latencies, no slower: false alarms",
     "latency-power": "latencies: what is found within the hour",
@@ -59,7 +61,7 @@ def within(rows: Sequence[Row]) -> str:
 def section(table: str, rows: Sequence[Row], command: str, seeds: dict[str, int]) -> str:
     """Return the section of one table: what it is, the command that made it, its figures."""
     named = ", ".join(f"{name} {seed}" for name, seed in seeds.items())
-    body = rollouts(rows) if table == ROLLOUTS else figures(rows)
+    body = rollouts(rows) if table in ROLLOUTS else figures(rows)
     head = f"### {table}: {TITLES[table]}"
     made = f"`{command}` (seeds {named}): {within(rows)}."
     return f"{marker(table)}\n{head}\n\n{made}\n\n{body}\n{marker(table, end=True)}\n"
@@ -97,21 +99,25 @@ def rollouts(rows: Sequence[Row]) -> str:
         worse = [
             f"{share(cell, f'{w}: promoted')} / {share(cell, f'{w}: aborted')} %"
             f" ({plain(cell, f'{w}: aborted, median min')} min)"
+            if (cell, f"{w}: promoted") in found
+            else "–"
             for w in ("RR 2", "RR 3", "RR 10")
         ]
+        mild = f"{share(cell, 'RR 1.5: promoted')} %" if (cell, "RR 1.5: promoted") in found else "–"
         harm = "; ".join(
             f"{plain(cell, f'{w}: extra bad events')} / {plain(cell, f'threshold gate, {w}: extra bad events')}"
             for w in ("RR 2", "RR 3", "RR 10")
         )
-        gate = found.get((cell, "threshold gate, healthy: promoted"), math.nan)
-        others = " / ".join(share(cell, f"threshold gate, {w}: promoted") for w in ("RR 1.5", "RR 2", "RR 3", "RR 10"))
+        healthy = found.get((cell, "threshold gate, healthy: promoted"))
+        others = [share(cell, f"threshold gate, {w}: promoted") for w in ("RR 1.5", "RR 2", "RR 3", "RR 10")]
+        gate = "–" if healthy is None else f"{100 * (1 - healthy):.0f} %; {' / '.join(others)} %"
         lines.append(
             f"| {cell} | {share(cell, 'healthy: promoted in 1 h')} / {share(cell, 'healthy: promoted')} %,"
-            f" {plain(cell, 'healthy: promoted, median min')} min | {share(cell, 'RR 1.5: promoted')} % "
-            f"| {' | '.join(worse)} | {harm} | {100 * (1 - gate):.0f} %; {others} % |"
+            f" {plain(cell, 'healthy: promoted, median min')} min | {mild} "
+            f"| {' | '.join(worse)} | {harm} | {gate} |"
         )
     held = [row for row in rows if not math.isnan(row.target)]
-    return "\n".join([*lines, "", figures(held)])
+    return "\n".join([*lines, "", figures(held)] if held else lines)
 
 
 def marker(table: str, *, end: bool = False) -> str:

@@ -100,6 +100,7 @@ class RolloutCell:
             minutes = [e.seconds / 60 for e in ended if e.outcome == outcome]
             rows.append(self._row(f"{outcome}, median min", np.nan, float(np.median(minutes)) if minutes else np.nan))
         rows.append(self._row("extra bad events", np.nan, float(np.mean([e.harmed for e in ended]))))
+        rows.append(self._row("releases", np.nan, float(len(ended))))
         return rows
 
     def _row(self, figure: str, target: float, reached: float, passed: bool = True) -> Row:
@@ -191,4 +192,25 @@ def _cells() -> list[RolloutCell | ThresholdCell]:
     return cells
 
 
-ROLLOUT_CELLS: Final = tuple(_cells())
+STEPS: Final = ((0.05, 0.1, 0.25, 0.5), (0.25, 0.5), (0.5,))
+BUDGETS: Final = (20.0, 30.0, 40.0, 50.0)
+
+
+def _quiet() -> list[RolloutCell]:
+    """Return what a service of 1 request a second may choose: other steps, another harm budget."""
+    return [
+        RolloutCell(
+            table="T14q",
+            name=f"{', '.join(f'{100 * w:g}' for w in steps)} %, budget {budget:g}",
+            world=World(rps=1.0, share=0.01, weights=steps),
+            effect=effect,
+            policy=replace(POLICY, harm_budget=budget),
+            releases=400,
+        )
+        for steps in STEPS
+        for budget in BUDGETS
+        for effect in (HEALTHY, 2.0, 3.0)
+    ]
+
+
+ROLLOUT_CELLS: Final = (*_cells(), *_quiet())
