@@ -77,7 +77,7 @@ def evidence_of(
             "share_of_abort": standing.omega,
             "empty_looks": found.empty_looks,
             "guilt": guilt(found) if state in (State.WORSE, State.DEGRADED) else None,
-            "edges": [_edge(one) for one in edges(found)],
+            "edges": [_edge(one) for one in edges(found, bounded=False)],
         },
     )
 

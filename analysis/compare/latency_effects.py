@@ -68,8 +68,8 @@ def shift_effect(evidence: LatencyEvidence, look: int = -1) -> Effect | None:
     return Effect(estimate=math.exp(mean), low=math.exp(mean - half), high=math.exp(mean + half), level=LEVEL)
 
 
-def edge_effect(evidence: LatencyEvidence, row: int) -> EdgeEffect:
-    """Return what is shown of one weighed edge: row of ``evidence.prepared.rows``."""
+def edge_effect(evidence: LatencyEvidence, row: int, *, bounded: bool = True) -> EdgeEffect:
+    """Return what is shown of one weighed edge, row of ``evidence.prepared.rows``; unbounded: without its effect."""
     prepared = evidence.prepared
     looks = prepared.rows.looks.chosen(np.array([row]))
     used = prepared.used[0]
@@ -79,7 +79,7 @@ def edge_effect(evidence: LatencyEvidence, row: int) -> EdgeEffect:
         return float(bad[0, used].sum()) / whole if whole > 0 else math.nan
 
     found = None
-    if np.where(looks.used, looks.bad_canary + looks.bad_baseline, 0.0).sum() > 0:
+    if bounded and np.where(looks.used, looks.bad_canary + looks.bad_baseline, 0.0).sum() > 0:
         above = log_likelihood(looks, 1, Null())[0].sum(axis=0)
         below = log_likelihood(looks, -1, Null())[0].sum(axis=0)
         found = confidence(above, below, float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1])
@@ -94,9 +94,9 @@ def edge_effect(evidence: LatencyEvidence, row: int) -> EdgeEffect:
     )
 
 
-def edges(evidence: LatencyEvidence) -> tuple[EdgeEffect, ...]:
-    """Return every weighed edge, rising."""
-    return tuple(edge_effect(evidence, row) for row in range(len(evidence.prepared.edge)))
+def edges(evidence: LatencyEvidence, *, bounded: bool = True) -> tuple[EdgeEffect, ...]:
+    """Return every weighed edge, rising; unbounded: without their effects, which cost most of a report."""
+    return tuple(edge_effect(evidence, row, bounded=bounded) for row in range(len(evidence.prepared.edge)))
 
 
 def shown_edge(evidence: LatencyEvidence) -> EdgeEffect | None:
