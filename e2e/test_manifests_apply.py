@@ -49,7 +49,7 @@ def test_the_plain_installation_is_admitted(cluster: Cluster) -> None:
     cluster.apply(shipped("install/weighbridge.yaml"))
 
     def available(deployment: Document) -> bool:
-        return deployment.get("status", {}).get("availableReplicas") == 1
+        return bool(deployment.get("status", {}).get("availableReplicas") == 1)
 
     cluster.wait("Deployment", "weighbridge", "weighbridge", available, "has its pod", 120)
     assert not [event for event in cluster.events("weighbridge") if "violates PodSecurity" in event]

@@ -74,7 +74,7 @@ class Attempt:
     One attempt at a release, as stored.
 
     Times are unix seconds. ``started_at`` is the first canary sample or what the caller named, None
-    until known. ``floor`` is the earliest start it may have: the end of the attempt before it.
+    until known. ``floor`` is the earliest start it may have: when the traffic of the attempt before it is over.
     ``policies`` holds each policy that was asked under, whole and pinned, by name; ``records`` the frame
     of its record (grid, noise, header) by policy digest. ``asked`` holds the newest ticks, ``hooks``
     every hook that was called. ``steps`` are the weight steps that the controller told, see `stepped`, ``promised_at``
@@ -184,11 +184,14 @@ def resolve(asking: Asking, known: Sequence[Attempt], retry_at: float | None = N
     if _replaced(asking, last, known):
         opened = _open(asking, last.attempt + 1, elsewhere, "asked again after another revision")
         return replace(opened, words_since=last.ended_at or asking.at)
-    reason, floor = _reopen(asking, last, retry_at)
+    reason, ended = _reopen(asking, last, retry_at)
     if not reason:
         return last
     # Nothing has ended where hooks merely stopped coming, perhaps by a fault of ours: what people said still holds.
-    over = last.words_since if floor is None else floor
+    over = last.words_since if ended is None else ended
+    # The aborted pods answer for a while until their traffic is gone: that is nobody's evidence.
+    told = asking.caller is Caller.ARGO and ended is not None and ended == last.told_abort_at
+    floor = ended + RETRY_AFTER if told and ended is not None else ended
     return replace(_open(asking, last.attempt + 1, floor, reason), words_since=over)
 
 
@@ -213,7 +216,7 @@ def _replaced(asking: Asking, last: Attempt, known: Sequence[Attempt]) -> bool:
 
 
 def _reopen(asking: Asking, last: Attempt, retry_at: float | None) -> tuple[str, float | None]:
-    """Return why a new attempt begins, and the earliest start it may have; ``("", None)`` if none does."""
+    """Return why a new attempt begins, and when the one before was over; ``("", None)`` if none does."""
     if retry_at is not None and retry_at > last.opened_at:
         return "a human asked for a retry", max(retry_at, last.ended_at or retry_at)
     if asking.caller is Caller.ARGO:

@@ -27,7 +27,7 @@ class ApiError(Exception):
 
 class Api:
     """
-    Talks to one API server. Threads may share it: each has a connection of its own.
+    Talks to one API server. Threads may share it: a connection is lent to one at a time.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Api:
         self.token = token
         self.certificate = certificate
         self._context: ssl.SSLContext | None = None
-        self._local = threading.local()
+        self._idle: list[http.client.HTTPSConnection] = []
         self._kinds: dict[str, tuple[str, str, bool]] = {}
         self._lock = threading.Lock()
 
@@ -68,6 +68,7 @@ class Api:
                 connection.request(method, target, sent, headers)
                 response = connection.getresponse()
                 text = response.read()
+                self._idle.append(connection)
                 break
             except (http.client.HTTPException, OSError):
                 connection.close()
@@ -91,10 +92,15 @@ class Api:
             connection.close()
 
     def _connection(self, *, fresh: bool) -> http.client.HTTPSConnection:
-        kept: http.client.HTTPSConnection | None = getattr(self._local, "connection", None)
-        if kept is None or fresh:
-            kept = self._local.connection = self._new(TIMEOUT_S)
-        return kept
+        try:
+            return self._new(TIMEOUT_S) if fresh else self._idle.pop()
+        except IndexError:
+            return self._new(TIMEOUT_S)
+
+    def close(self) -> None:
+        """Close what is lent to nobody."""
+        while self._idle:
+            self._idle.pop().close()
 
     def _new(self, timeout: float) -> http.client.HTTPSConnection:
         if self._context is None:

@@ -17,8 +17,8 @@ from e2e.harness.tools import definitions, program
 PORT = 6443
 ETCD = "http://127.0.0.1:2379"
 PEERS = "http://127.0.0.1:2380"
-CONTROLLERS = "deployment,replicaset,namespace,serviceaccount,garbagecollector,endpoint,endpointslice,job"
-"""What the controller manager runs; a scheduler is not needed, the kubelet is simulated."""
+CONTROLLERS = "deployment,replicaset,namespace,serviceaccount,garbagecollector,job"
+"""What the controller manager runs; pods have no nodes and the router reads selectors, so that nothing is scheduled."""
 PROJECTS = ("argo", "flagger", "gateway", "istio", "prometheus")
 
 
@@ -95,6 +95,7 @@ class ControlPlane:
         self._manager.stop()
         self._server.stop(grace=3.0)
         self._etcd.stop()
+        self.api.close()
 
     def tails(self) -> str:
         """Return the ends of the logs, for a failure."""

@@ -21,6 +21,9 @@ NAME = "checkout"
 """What the shipped Rollout is called."""
 GOOD, OTHER, BAD = "checkout:1", "checkout:2", "checkout:3"
 """Images: the stable one, one that is as good, one that is worse."""
+ENDED = ("Successful", "Failed", "Error", "Inconclusive")
+ALL = 0.999
+"""All requests, as sums of shares come out."""
 TEMPLATES = "argo/clusteranalysistemplates.yaml"
 INGRESS, MESH, PODS = "ingress", "virtualservice", "service"
 """Who shifts the traffic: NGINX by weight, Istio by weight, or nobody: the number of pods decides."""
@@ -231,7 +234,7 @@ class Release:
         """Wait until everybody has the newest image."""
         image = self.document["spec"]["template"]["spec"]["containers"][0]["image"]
         seen = self.wait(lambda one: one.phase == "Healthy" and one.image == image, "to be promoted", limit)
-        wait_for(lambda: self.share(image) == 1.0, f"{self.namespace}: all traffic at {image}", limit=30)
+        wait_for(lambda: self.share(image) > ALL, f"{self.namespace}: all traffic at {image}", limit=30)
         return seen
 
     def wait_aborted(self, limit: float) -> Seen:
@@ -247,6 +250,16 @@ class Release:
     def runs(self) -> list[Document]:
         """Return its AnalysisRuns, oldest first."""
         return self.cluster.runs(self.namespace, NAME)
+
+    def ended_runs(self) -> list[Document]:
+        """Return its AnalysisRuns as soon as all of them have ended."""
+
+        def look() -> list[Document] | None:
+            found = self.runs()
+            ended = all(run.get("status", {}).get("phase") in ENDED for run in found)
+            return found if ended else None
+
+        return wait_for(look, f"{self.namespace}: the AnalysisRuns to end", limit=30, seen=self.shown)
 
     def verdicts(self) -> list[Document]:
         """Return the verdict objects that stand in its AnalysisRuns, oldest first."""
@@ -354,8 +367,8 @@ def _seen(rollout: Document) -> Seen:
         at=time.time(),
         # A status that is about an older generation says nothing about this one.
         phase=str(status.get("phase", "")) if current else "",
-        step=status.get("currentStepIndex"),
-        weight=weights.get("canary", {}).get("weight"),
+        step=status.get("currentStepIndex") if current else None,
+        weight=weights.get("canary", {}).get("weight") if current else None,
         message=str(status.get("message", "")),
         pauses=tuple(one["reason"] for one in status.get("pauseConditions") or []),
         aborted=bool(status.get("abort")),
