@@ -141,7 +141,7 @@ def test_a_human_may_ask_for_a_retry(caller):
 
 
 def test_a_new_attempt_starts_after_the_end_of_the_old_one():
-    """Traffic of the attempt before it is not its own, nor is what aborted pods answer while their traffic goes away."""
+    """Traffic of the attempt before is not its own, nor what aborted pods answer while their traffic goes away."""
     assert resolve(asking(Caller.ARGO, T + 60), [known(**ABORTED)]).floor == T + 20 + RETRY_AFTER
     assert resolve(asking(Caller.ARGO, T + 60), [known(**ABORTED)]).words_since == T + 20
     assert resolve(asking(Caller.FLAGGER, T + 60), [known(**FINISHED)]).floor == T + 20
