@@ -139,7 +139,7 @@ class Watched:
         ]
         told = (
             f"sentinel monitor wb 127.0.0.1 {self.master.port} 2\n"
-            "sentinel down-after-milliseconds wb 400\nsentinel failover-timeout wb 2000\n"
+            "sentinel down-after-milliseconds wb 1500\nsentinel failover-timeout wb 6000\n"
         )
         self.sentinels = [RedisServer(folder / f"sentinel-{n}", sentinel=told) for n in range(3)]
         places = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
