@@ -36,6 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep", type=Path, help="folder for data and logs, kept; default: a temporary one")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Overlook sockets that are found open: the scenarios kill whom they speak to."""
+    config.addinivalue_line("filterwarnings", "ignore::ResourceWarning")
+    config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse to run where controllers could reach anything."""
     if not isolated():
