@@ -21,7 +21,7 @@ $(if $(UV),uv pip install -q --python $(BIN)/python --compile-bytecode $(1) 2>/d
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(1)
 endef
 
-.PHONY: help run test lint format type docs bench calibrate e2e e2e-tools all venv test-deps lock clean
+.PHONY: help run test lint format type docs bench calibrate e2e e2e-tools image all venv test-deps lock clean
 
 help:  ## show the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,10 @@ e2e: venv e2e-tools  ## the real Argo Rollouts and Flagger, on a real API server
 
 e2e-tools:  ## build what e2e runs from its Go modules into .e2e/bin
 	@tools/e2e-tools $(ARGS)
+
+image:  ## build the image with buildah, as root; its tests then run with the others
+	@CI= tools/debian-packages buildah=buildah mmdebstrap=mmdebstrap
+	@tools/image $(ARGS)
 
 all: lint type test docs  ## everything that is checked
 
