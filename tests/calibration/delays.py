@@ -7,7 +7,7 @@ Delays are medians of canary requests; a release that never gets there counts as
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -277,7 +277,7 @@ def _promotions() -> list[PromoteCell]:
     return [PromoteCell(table="T9b", name=n, service=s, most=most) for n, (s, most) in services.items()]
 
 
-DELAY_CELLS: Final = (
+DELAY_CELLS: Final[tuple[Any, ...]] = (
     *_onsets(),
     *_promotions(),
     ManyCell(table="T10", name="20 questions", service=Service(), ratio=3.0, most=1.8),
