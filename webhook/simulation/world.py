@@ -16,7 +16,7 @@ from scipy.special import ndtr
 
 from analysis.errors import InvalidInput
 from analysis.policy import Gauge, Latency, Limits, Policy, Proportion, Quantile, Question, Rate
-from analysis.types import Direction, FloatArray
+from analysis.types import Direction, FloatArray, NoData
 from webhook.placebo.trial import named
 
 START: Final = 1_700_006_400.0
@@ -248,11 +248,16 @@ def playable(policy: Policy) -> tuple[Policy, tuple[str, ...]]:
     names = {question.name for question in drawn}
     limits = [q for q in policy.questions if isinstance(q, Limits) and named(q.group) <= names]
     kept = tuple(question for question in policy.questions if question in drawn or question in limits)
-    lost = [question for question in policy.questions if question not in kept and not question.muted]
+    lost = [q for q in policy.questions if q not in kept and not q.muted and not _passed_over(q)]
     if all(question.muted for question in drawn):
         raise InvalidInput("no question of this policy can be simulated", "/questions")
     told = tuple(f"{question.name}: numbers of kind {question.kind} cannot be invented" for question in lost)
     return replace(policy, questions=kept), told
+
+
+def _passed_over(question: Question) -> bool:
+    """Return whether a policy does without a question where nothing is known: pods that never die are not told of."""
+    return question.no_data is NoData.IGNORE and not question.needed
 
 
 def _unreadable(question: Question) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from analysis.errors import InvalidInput
 from analysis.policy import Gauge, Latency, Objective, Policy, Proportion, Rate, Ratio
-from analysis.types import Direction
+from analysis.types import Direction, NoData
 from webhook.simulation.world import BEFORE, EDGES, Release, World, edges_of, playable
 
 BAD = Proportion(name="error-rate", bad=("b{$side}",), total="t{$side}")
@@ -147,6 +149,8 @@ def test_what_cannot_be_invented_is_left_out_by_name():
     policy, left_out = playable(Policy(name="x", questions=(BAD, ratio, timed, slo)))
     assert [question.name for question in policy.questions] == ["error-rate"]
     assert [line.split(":")[0] for line in left_out] == ["orders", "restarts", "slo"]
+    passed_over = replace(timed, no_data=NoData.IGNORE, required=False)
+    assert playable(Policy(name="x", questions=(BAD, passed_over)))[1] == ()  # invented pods never die
     with pytest.raises(InvalidInput, match="no question of this policy can be simulated"):
         playable(Policy(name="x", questions=(ratio,)))
 
