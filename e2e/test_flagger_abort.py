@@ -55,6 +55,6 @@ def test_a_human_rolls_back(cluster: Cluster) -> None:
     canary.override("abort", "wrong version was tagged")
     canary.wait_phase("Failed", limit=240)
     assert [one for one in canary.since_update() if one.failed] == []
-    text = "Post-rollout hook closing report failed override by on call: wrong version was tagged"
+    text = "Post-rollout hook closing report failed on call: wrong version was tagged"
     wait_for(lambda: text in canary.messages(), text, limit=10)
     canary.stop()

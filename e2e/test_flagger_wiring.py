@@ -74,7 +74,7 @@ def test_the_lines_of_the_readme_judge_a_release(cluster: Cluster) -> None:
     canary.wait_phase("Failed", limit=240)
     told = canary.told()
     assert told["release"]["phase"] == "aborted"
-    assert told["reports"][-1]["policy"].startswith("http_requests_total@")
+    assert told["reports"][-1]["policy"].startswith("default@")
     quoted = "Post-rollout hook report failed "
     reason = wait_for(lambda: [s for s in canary.messages() if s.startswith(quoted)] or None, quoted, limit=10)
     assert "worse than stable" in reason[0]
