@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from analysis.drift import MOST_DAYS
 from analysis.errors import InvalidPolicy
 from analysis.questions import (
     NAME,
@@ -131,6 +132,7 @@ class Policy:
     """
     Everything that is asked of a release.
 
+    ``days`` earlier days, at most 14, are read where the baseline is gone.
     Durations are seconds, ``steps`` are shares of traffic in (0, 1], ``harm_budget`` counts bad events.
     ``split`` says what a traffic split that is not the configured one does: ``hold`` or ``report``.
     ``match`` lists globs of namespace and name; ``digest`` is the hash of the content that was read.
@@ -147,6 +149,7 @@ class Policy:
     select: Select = field(default_factory=Select)
     looks: Looks = field(default_factory=Looks)
     history: float = 4 * 3600.0
+    days: int = 14
     alpha: Alphas = field(default_factory=Alphas)
     freeze_limit: float = 600.0
     harm_budget: float = 20.0
@@ -163,6 +166,8 @@ class Policy:
             raise InvalidPolicy(f"must be lower-case letters, digits and inner dashes, got {self.name!r}", "/name")
         if self.controller not in ("argo", "flagger", "none"):
             raise InvalidPolicy(f"must be argo, flagger or none, got {self.controller!r}", "/controller")
+        if not 0 <= self.days <= MOST_DAYS:
+            raise InvalidPolicy(f"must lie in [0, {MOST_DAYS}], got {self.days!r}", "/noise/days")
         if self.split not in ("hold", "report"):
             raise InvalidPolicy(f"must be hold or report, got {self.split!r}", "/split")
         positive("/harm_budget", self.harm_budget)

@@ -16,12 +16,12 @@ from analysis.noise import Noise
 from analysis.policy import Policy
 from analysis.record import Grid, Record, from_rows
 from analysis.types import Json, Stage
-from webhook import queries
+from webhook import pasts, queries
 from webhook.errors import SourceDown, SourceFault
 from webhook.frames import Framing, Reader, plan_of, readings_of
 from webhook.histories import first_sights
 from webhook.ports import Source, Span, Store
-from webhook.releases import Attempt, Caller
+from webhook.releases import CANARY_ITSELF, Attempt, Caller, read
 from webhook.schema.history import read_history
 from webhook.schema.request import Ask
 
@@ -138,6 +138,23 @@ class Recorder:
             return Extended(attempt=attempt, hold=hold, unseen=True, frame=frame, source_seconds=sum(reader.waited))
         return self._looks(attempt, policy, framing, frame)
 
+    def _whole(
+        self, attempt: Attempt, policy: Policy, framing: Framing, frame: dict[str, Json], rows: list[dict[str, Json]]
+    ) -> tuple[Attempt, dict[str, Json], Record]:
+        """Return the record of all looks; where its baseline is gone, the time before is read, once."""
+        record = record_of(policy, frame, rows)
+        if not pasts.missing(framing.policy, frame, record):
+            return attempt, frame, record
+        grown = pasts.read_past(framing, frame, self._known(attempt))
+        return _kept(attempt, policy.digest[:16], grown), grown, record_of(policy, grown, rows)
+
+    def _known(self, attempt: Attempt) -> list[Attempt]:
+        """Return every stored attempt at a release name; none for a nameless question."""
+        if not attempt.name:
+            return []
+        found = [read(document) for document in self.store.attempts(attempt.namespace, attempt.name)]
+        return [one for one in found if one.cluster == attempt.cluster and one.revision != CANARY_ITSELF]
+
     def _failed(
         self, attempt: Attempt, digest: str, frame: dict[str, Json], down: SourceFault, reader: Reader
     ) -> Extended:
@@ -195,7 +212,7 @@ class Recorder:
             frame = _weighted(frame, ask, at)
             rows = [dict(row, weight=_weight(frame, row, grid), record=digest) for row in closed.rows[again:]]
             attempt = _kept(attempt, digest, frame)
-        record = record_of(policy, frame, [*kept[:ready], *rows])
+        attempt, frame, record = self._whole(attempt, policy, framing, frame, [*kept[:ready], *rows])
         return Extended(
             record=record,
             attempt=attempt,

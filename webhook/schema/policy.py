@@ -87,7 +87,9 @@ POLICY = Object(
                 },
             )
         ),
-        "noise": Key(Object(keys={"history": Key(Duration())}), name="*"),
+        "noise": Key(
+            Object(keys={"history": Key(Duration()), "days": Key(Number(low=0, high=14, whole=True))}), name="*"
+        ),
         "alpha": Key(
             Object(
                 make=Alphas,
