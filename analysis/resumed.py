@@ -8,9 +8,8 @@ memo and nothing else: forgotten, or never there, the same values come out (`for
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Final, Generic, TypeVar
 
@@ -34,13 +33,11 @@ class Resumed(Generic[State]):
     """Remembers the ends of processes of one kind."""
 
     def __init__(self) -> None:
-        self._ends: OrderedDict[bytes, tuple[Floats, State]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._ends: dict[bytes, tuple[Floats, State]] = {}
 
     def forget(self) -> None:
         """Forget everything: costs time and changes no value."""
-        with self._lock:
-            self._ends.clear()
+        self._ends.clear()
 
     def run(self, opening: bytes, columns: Sequence[Floats], advance: Advance[State]) -> tuple[Floats, State]:
         """
@@ -65,8 +62,7 @@ class Resumed(Generic[State]):
             return advance(0, None)
         marks = _marks(opening, columns, count)
         for seen in range(count, max(count - BACK, 0), -1):
-            with self._lock:
-                kept = self._ends.get(marks[seen - 1])
+            kept = self._ends.get(marks[seen - 1])
             if kept is None:
                 continue
             log_e, state = kept
@@ -80,11 +76,11 @@ class Resumed(Generic[State]):
         return log_e.copy(), state
 
     def _keep(self, mark: bytes, log_e: Floats, state: State) -> None:
-        with self._lock:
-            self._ends[mark] = (log_e, state)
-            self._ends.move_to_end(mark)
-            while len(self._ends) > MOST:
-                self._ends.popitem(last=False)
+        self._ends.pop(mark, None)  # the newest stands last
+        self._ends[mark] = (log_e, state)
+        while len(self._ends) > MOST:
+            with suppress(RuntimeError, StopIteration):  # another thread forgets at the same time
+                self._ends.pop(next(iter(self._ends)), None)
 
 
 def _marks(opening: bytes, columns: Sequence[Floats], count: int) -> list[bytes]:

@@ -20,7 +20,7 @@ from webhook import pasts, queries
 from webhook.errors import SourceDown, SourceFault
 from webhook.frames import Framing, Reader, plan_of, readings_of
 from webhook.histories import first_sights
-from webhook.ports import Source, Span, Store
+from webhook.ports import Answer, Query, Source, Span, Store
 from webhook.releases import CANARY_ITSELF, Attempt, Caller, read
 from webhook.schema.history import read_history
 from webhook.schema.request import Ask
@@ -186,7 +186,7 @@ class Recorder:
         ready = grid.closed(at, float(frame["lag"]))
         rows: list[dict[str, Json]] = []
         plan = plan_of(frame, chosen, names)
-        shown: list[dict[str, Json]] = [{"question": q.question, "field": q.field, "expr": q.expr} for q in plan]
+        shown = [{"question": q.question, "field": q.field, "expr": q.expr} for q in plan]
         if ready > len(kept):
             # The newest closed look is read once more: what came too late for it is counted, never used.
             again = 1 if kept else 0
@@ -196,10 +196,7 @@ class Recorder:
                 answer = reader.fetch(plan, Span(start=first + frame["step"], end=ends[-1], step=frame["step"]))
             except SourceFault as down:
                 return self._failed(attempt, digest, frame, down, reader)
-            shown = [
-                {**entry, "series": len(points), "samples": sum(len(one.values) for one in points)}
-                for entry, points in zip(shown, (answer.points[query] for query in plan), strict=True)
-            ]
+            shown = _answered(shown, plan, answer)
             if answer.warnings:
                 partial = SourceDown(f"its answer is partial: {answer.warnings[0][:120]}")
                 return self._failed(attempt, digest, frame, partial, reader)
@@ -223,6 +220,14 @@ class Recorder:
             asked=tuple(shown),
             source_seconds=sum(reader.waited),
         )
+
+
+def _answered(shown: Sequence[Mapping[str, Json]], plan: Sequence[Query], answer: Answer) -> list[dict[str, Json]]:
+    """Return what was asked with how much came back."""
+    return [
+        {**entry, "series": len(points), "samples": sum(len(one.values) for one in points)}
+        for entry, points in zip(shown, (answer.points[query] for query in plan), strict=True)
+    ]
 
 
 def _weighted(frame: dict[str, Json], ask: Ask, at: float) -> dict[str, Json]:
