@@ -58,7 +58,7 @@ SEQUENCES["the two gates are apart"] = [
     Said("/gate/close", WEB, *KEPT), Said("/rollback/check", WEB, *APPROVED), Said("/gate/check", WEB, *FORBIDDEN),
 ]  # fmt: skip
 
-READABLE = {
+READABLE: dict[str, str | bytes] = {
     "any case of the names": '{"NAME":"web","NameSpace":"shop"}',
     "the last of a repeated name counts": '{"name":"cart","Name":"web","namespace":"shop"}',
     "null changes nothing": '{"name":"web","name":null,"namespace":"shop","metadata":null,"phase":null}',
@@ -69,14 +69,14 @@ READABLE = {
     "metadata twice": '{"name":"web","namespace":"shop","metadata":{"a":"1"},"Metadata":{"b":"2"}}',
 }
 """Bodies that mean the canary web of the namespace shop."""
-ALSO_READABLE = {
+ALSO_READABLE: dict[str, str | bytes] = {
     "no UTF-8": b'{"name":"w\xff","namespace":"shop"}',
     "half a surrogate": '{"name":"\\ud800","namespace":"shop"}',
     "nothing in it": "{}",
     "null": "null",
 }
 """Bodies that are no mistake either: of another canary, which is closed."""
-NOT_READABLE = {
+NOT_READABLE: dict[str, str | bytes] = {
     "empty": "",
     "blank": "  ",
     "text": "hello",
@@ -103,11 +103,11 @@ NOT_READABLE = {
 for gate in ("gate", "rollback"):
     for kind, body in READABLE.items():
         SEQUENCES[f"{gate}: {kind}"] = [Said(f"/{gate}/open", body, *KEPT), Said(f"/{gate}/check", WEB, *APPROVED)]
-    for kind, body in ALSO_READABLE.items():
-        SEQUENCES[f"{gate}: {kind}"] = [Said(f"/{gate}/check", body, *FORBIDDEN)]
-    for kind, body in NOT_READABLE.items():
+    for kind, other in ALSO_READABLE.items():
+        SEQUENCES[f"{gate}: {kind}"] = [Said(f"/{gate}/check", other, *FORBIDDEN)]
+    for kind, broken in NOT_READABLE.items():
         SEQUENCES[f"{gate}: {kind}"] = [
-            Said(f"/{gate}/{action}", body, *UNREADABLE) for action in ("check", "open", "close")
+            Said(f"/{gate}/{action}", broken, *UNREADABLE) for action in ("check", "open", "close")
         ]
 for method in ("GET", "PUT", "PATCH", "DELETE"):
     SEQUENCES[f"any method: {method}"] = [

@@ -108,7 +108,9 @@ def test_what_is_kept_is_bounded_and_falls_closed():
 
 scopes = st.tuples(st.sampled_from(["", "a", "b"]), st.sampled_from(["", "r", "s"]))
 words = st.builds(
-    lambda scope, opens, ends, kind: word(opens, *scope, kind=kind, expires_at=NOW - 1 if ends and opens else None),
+    lambda scope, opens, ends, kind: word(
+        opens, scope[0], scope[1], kind=kind, expires_at=NOW - 1 if ends and opens else None
+    ),
     scopes, st.booleans(), st.booleans(), st.sampled_from(Kind),
 )  # fmt: skip
 
