@@ -266,7 +266,8 @@ class Canary:
         return [
             line
             for line in self.service.log
-            if line.get("hook") == hook and line.get("namespace") == self.namespace and _seconds(line["ts"]) > after
+            if (line.get("event"), line.get("hook"), line.get("namespace")) == ("decision", hook, self.namespace)
+            and _seconds(line["ts"]) > after
         ]
 
     def wait_ticks(self, ticks: int, *, hook: str = "rollback", limit: float = 180.0) -> None:
