@@ -124,8 +124,8 @@ def line_of(
     found = record.questions.get(question.name)
     if found is None or not len(record.ends):
         return None
-    sides = [_values(question, found, series) for series in (found.canary, found.baseline)]
-    history = _values(question, found, found.history) if found.history is not None else None
+    sides = [values_of(question, found, series) for series in (found.canary, found.baseline)]
+    history = values_of(question, found, found.history) if found.history is not None else None
     canary, stable = (_usable(values, found) for values in sides)
     if canary is None or stable is None:
         return None
@@ -143,7 +143,7 @@ def line_of(
     return line
 
 
-def _values(question: Question, found: QuestionRecord, series: SideSeries) -> FloatArray | None:
+def values_of(question: Question, found: QuestionRecord, series: SideSeries) -> FloatArray | None:
     """Return one number per replica and look, (R, K), None where the side has nothing of the kind."""
     for name in levels.fields_of(found)[::-1]:  # the highest percentile speaks for the others
         return levels.level_of(series, name)

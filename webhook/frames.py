@@ -20,6 +20,7 @@ from analysis.types import Json
 from webhook import queries
 from webhook.errors import SourceDown
 from webhook.histories import first_sights, learned_of
+from webhook.nursery import learn_births
 from webhook.ports import Answer, Query, Source, Span
 from webhook.readings import readings
 from webhook.releases import Attempt
@@ -180,6 +181,7 @@ class Framing:
             frame["noise_window"] = window
             noise, history, _ = learned_of(closed, asked, float(frame["length"]))
             first_sights(frame, closed, history=True)
+            learn_births(frame, closed, asked)
         # Only now: a source that could not tell is asked again at the next verdict.
         frame["noise"], frame["history"] = noise, history
         _shortened(frame, tries)
@@ -208,6 +210,7 @@ class Framing:
                 known = frame.get("notes", {})
                 frame["notes"] = {**known, **{name: {**known.get(name, {}), **told} for name, told in notes.items()}}
                 first_sights(frame, closed, history=True)
+                learn_births(frame, closed, asked)
             _shortened(frame, tries)
         frame["bucketed"] = sorted({*learned, *(question.name for question in asked)})
 
