@@ -94,7 +94,7 @@ def judge(
         stage=demand.stage,
         window=window,
         evidence=evidence,
-        score=_score(verdict, evidence, demand),
+        score=_score(policy, verdict, evidence, demand),
         forecast=_forecast(verdict, evidence, demand),
         left_out=tuple(left_out(seen)),
         flags=tuple(sorted({*(flag for e in evidence for flag in e.flags), *(routed.flags if routed else ())})),
@@ -351,10 +351,10 @@ def _praise(policy: Policy, counted: Sequence[Evidence], demand: Demand) -> str:
     return affordable(weakest, final=demand.stage in (Stage.FINAL, Stage.POST)) + rests
 
 
-def _score(verdict: Verdict, evidence: Sequence[Evidence], demand: Demand) -> float:
+def _score(policy: Policy, verdict: Verdict, evidence: Sequence[Evidence], demand: Demand) -> float:
     if verdict is Verdict.ABORT:
         return 0.0
-    needed = [e for e in evidence if e.required and not e.muted]
+    needed = [e for e in evidence if e.required and not e.muted and not _excused(policy, e)]
     if not needed:
         kept = [e for e in evidence if e.kind == Limits.kind and not e.muted]
         return 100.0 if kept and all(e.state is State.WITHIN_LIMIT for e in kept) else 0.0

@@ -12,6 +12,7 @@ from analysis.limits import requests, serving, weigh
 from analysis.policy import Limit, Proportion, Rate
 from analysis.types import May, NoData, Stage, State, Verdict
 from tests.analysis.record_examples import (
+    SECOND,
     SILENT,
     counted,
     judged,
@@ -20,6 +21,7 @@ from tests.analysis.record_examples import (
     proportion,
     question,
     record,
+    two,
     values,
 )
 
@@ -113,6 +115,13 @@ def test_restarts_abort_while_the_metric_is_gone():
 def test_before_traffic_only_what_is_already_worse_stops(errors, verdict):
     """A preview that fails is stopped; one that nobody asked anything yet is not."""
     assert judged(policy(), record({"error-rate": errors}), stage=Stage.PRE).verdict is verdict
+
+
+def test_what_is_ignored_where_it_is_silent_takes_nothing_off_the_score():
+    """A promotion without it is a whole one."""
+    ignored = dataclasses.replace(SECOND, no_data=NoData.IGNORE)
+    report = judged(policy(proportion(), ignored), two(counted(180), SILENT), stage=Stage.STEP)
+    assert (report.verdict, report.score) == (Verdict.PROMOTE, 100.0)
 
 
 def test_a_pods_time_is_no_request():
