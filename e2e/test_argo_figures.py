@@ -118,22 +118,22 @@ def test_how_soon_a_healthy_release_is_through(cluster: Cluster, who: str) -> No
     release.stop()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(320)
 def test_how_soon_it_could_be(cluster: Cluster) -> None:
     """The engine's own expectation at this traffic, and what no test at these odds can do better than."""
     policy = cluster.folder / "figures.yaml"
     policy.write_text(POLICY)
     words = {
         "rps": RPS, "share": STABLE, "weight": WEIGHTS[0] / 100, "effect": RATIO, "look": "5s", "history": "20m",
-        "replica-effect": 0.05, "pods": 4, "canary-pods": 1, "duration": "20m", "releases": 400,
+        "replica-effect": 0.05, "pods": 4, "canary-pods": 1, "duration": "20m", "releases": 200,
     }  # fmt: skip
     command = [sys.executable, "-m", "webhook.cli", "simulate", str(policy), "--json"]
     command += [f"--{name}={value}" for name, value in words.items()]
-    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=True)
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
     (effect,) = json.loads(made.stdout)["effects"]
     assert effect["aborted"] >= 0.95
     cluster.figures.note(
-        HARM_ROW, "engine alone (weighbridge simulate, median of 400)", float(effect["seconds_to_abort"])
+        HARM_ROW, "engine alone (weighbridge simulate, median of 200)", float(effect["seconds_to_abort"])
     )
     cluster.figures.note(HARM_ROW, "least possible", fewest_seconds())
 

@@ -189,9 +189,9 @@ def resolve(asking: Asking, known: Sequence[Attempt], retry_at: float | None = N
         return last
     # Nothing has ended where hooks merely stopped coming, perhaps by a fault of ours: what people said still holds.
     over = last.words_since if ended is None else ended
-    # The aborted pods answer for a while until their traffic is gone: that is nobody's evidence.
+    # Aborted pods answer until their traffic is gone, however long that takes: it is no evidence about the retry.
     told = asking.caller is Caller.ARGO and ended is not None and ended == last.told_abort_at
-    floor = ended + RETRY_AFTER if told and ended is not None else ended
+    floor = asking.at if told else ended
     return replace(_open(asking, last.attempt + 1, floor, reason), words_since=over)
 
 

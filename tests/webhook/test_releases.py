@@ -15,7 +15,6 @@ from webhook.releases import (
     CANARY_ITSELF,
     FIRST_INTERVAL,
     HISTORY_LIMIT,
-    RETRY_AFTER,
     SAME_TICK,
     TICKS_KEPT,
     Asking,
@@ -142,7 +141,7 @@ def test_a_human_may_ask_for_a_retry(caller):
 
 def test_a_new_attempt_starts_after_the_end_of_the_old_one():
     """Traffic of the attempt before is not its own, nor what aborted pods answer while their traffic goes away."""
-    assert resolve(asking(Caller.ARGO, T + 60), [known(**ABORTED)]).floor == T + 20 + RETRY_AFTER
+    assert resolve(asking(Caller.ARGO, T + 60), [known(**ABORTED)]).floor == T + 60
     assert resolve(asking(Caller.ARGO, T + 60), [known(**ABORTED)]).words_since == T + 20
     assert resolve(asking(Caller.FLAGGER, T + 60), [known(**FINISHED)]).floor == T + 20
 
