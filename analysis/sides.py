@@ -99,7 +99,8 @@ def series(question: Question, record: Record, most: int = MOST_POINTS) -> Serie
     found = record.questions.get(question.name)
     if found is None or not len(record.ends):
         return None
-    fields = levels.fields_of(found)[-1:] or QUOTIENTS.get(question.kind, ())
+    fields = tuple(name for name in levels.fields_of(found)[-1:] if name != levels.QUOTIENT)
+    fields = fields or QUOTIENTS.get(question.kind, ())
     if not any(one.replicas and set(fields) & set(one.fields) for one in (found.baseline, found.canary)):
         return None
     used = np.array([reason is None for reason in found.left_out], dtype=bool)

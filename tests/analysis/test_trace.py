@@ -11,6 +11,7 @@ import pytest
 from analysis.compare.lines import Line
 from analysis.compare.tracks import line_track
 from analysis.judge import judge
+from analysis.policy import Looks
 from analysis.record import LeftOut
 from analysis.trace import trace
 from analysis.types import May, Stage, Verdict
@@ -69,12 +70,12 @@ def test_an_effect_ends_where_the_report_has_it(name, harm):
 
 @pytest.mark.parametrize("name", ["error-rate", "latency", "cpu"])
 def test_an_effect_of_a_look_needs_no_look_after_it(name):
-    """What a plot shows of an early look is what it showed then, as long as the noise was known before."""
-    found = release(harm=True)
-    late = moved(True, name)
+    """What a plot shows of an early look is what it showed then, as long as noise and warm-up were known before."""
+    grown, found = replace(POLICY, looks=Looks(warm_up=0.0)), release(harm=True)
+    late = told(grown, found).questions[name].track()
     assert late is not None
     look = int(late.looks[len(late.looks) // 2])
-    then = trace(POLICY, found, float(found.ends[look])).questions[name].track()
+    then = trace(grown, found, float(found.ends[look])).questions[name].track()
     assert then is not None
     place = list(late.looks).index(look)
     assert then.estimate[-1] == pytest.approx(late.estimate[place], rel=0.02)

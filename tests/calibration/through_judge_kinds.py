@@ -12,7 +12,7 @@ from analysis.compare.latency_summary import summary
 from analysis.compare.paired import GaugeArms
 from analysis.grid import Floats
 from analysis.latencies import NOISE_NOTE
-from analysis.policy import Gauge, Latency, Policy, Question
+from analysis.policy import Gauge, Latency, Looks, Policy, Question
 from analysis.record import Grid, QuestionRecord, Record, SideSeries
 from analysis.types import Direction
 from tests.calibration.latencies import Drawn
@@ -23,8 +23,8 @@ DURATIONS = Latency(name="durations", histogram="durations{$side}")
 
 
 def policy_of(*questions: Question) -> Policy:
-    """Return a policy of these questions, all else as by default."""
-    return Policy(name="simulated", questions=questions)
+    """Return a policy of these questions, all else as by default; simulated replicas are never young."""
+    return Policy(name="simulated", questions=questions, looks=Looks(warm_up=0.0))
 
 
 def _side(fields: dict[str, Floats]) -> SideSeries:
