@@ -320,8 +320,9 @@ def _promote(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, Pro
     total = state.log_likelihood
     for first, last in _blocks(releases, count):
         part = looks.between(first, last)
-        sums = np.cumsum(log_likelihood(part, -1, null), axis=1)
-        sums += total[:, None]
+        gains = log_likelihood(part, -1, null)
+        gains[:, 0] += total
+        sums = np.cumsum(gains, axis=1)
         priors, _ = _priors(part, None)
         log_prior = np.log(priors if priors.ndim == 3 else priors[:, None])
         log_e[:, first:last] = log_sum(sums + state.log_alternative[:, None]) - log_sum(sums + log_prior)

@@ -84,17 +84,16 @@ def null_weights(pod_factor: Floats, pod_weights: Floats) -> Floats:
     """
     factor, weights = np.broadcast_arrays(np.asarray(pod_factor)[..., None], pod_weights)
     if factor.size and np.all(factor == factor.flat[0]):
-        return np.maximum(weights @ _pod_cells(float(factor.flat[0])), TINY)
-    shared = factor.ndim == 3 and bool(np.all(factor == factor[:1]))  # releases alike in their requests
-    sd = np.maximum(POD_SDS * np.sqrt(factor[:1] if shared else factor), 1e-9)
-    above = ndtr(-MIDPOINTS / sd[..., None])
-    tail = (weights[..., None, :] @ above)[..., 0, :]
-    return np.maximum(_cells(tail), TINY)
-
-
-def _pod_cells(pod_factor: float) -> Floats:
-    sd = np.maximum(POD_SDS * np.sqrt(pod_factor), 1e-9)
-    return _cells(ndtr(-MIDPOINTS / sd[:, None]))
+        factor = factor[(slice(0, 1),) * (factor.ndim - 1)]
+    elif factor.ndim == 3 and np.all(factor == factor[:1]):  # releases alike in their requests
+        factor = factor[:1]
+    sd = np.maximum(POD_SDS * np.sqrt(factor), 1e-9)
+    cells = _cells(ndtr(-MIDPOINTS / sd[..., None]))
+    # One term after the other: a matrix product would round by how many looks are asked for at once.
+    masses = weights[..., 0, None] * cells[..., 0, :]
+    for j in range(1, len(POD_SDS)):
+        masses = masses + weights[..., j, None] * cells[..., j, :]
+    return np.maximum(masses, TINY)
 
 
 def _cells(above: Floats) -> Floats:

@@ -33,8 +33,36 @@ def test_a_release_watched_look_by_look_is_the_one_judged_at_once():
         evidence.ABORTS.forget()
         evidence.PROMOTES.forget()
         fresh = judge(policy(), whole, float(whole.ends[look]))
-        assert watched.evidence[0].log_e == pytest.approx(fresh.evidence[0].log_e, rel=1e-12, abs=1e-12)
+        assert watched.evidence[0].log_e == fresh.evidence[0].log_e
         assert (watched.verdict, watched.reason) == (fresh.verdict, fresh.reason)
+
+
+@pytest.mark.parametrize("history", [pytest.param(0, id="noise learned in the run"), pytest.param(60, id="history")])
+@pytest.mark.parametrize("back", [1, 3, BACK])
+def test_going_on_is_bit_for_bit_what_a_replay_is(history, back):
+    """Pods that come, noise that is learned while it runs, one look or several at once: not a digit differs."""
+    rng = np.random.default_rng(7)
+    data = counts.CountsData(
+        baseline_bad=rng.poisson(2.0, (4, 80)) * 1.0, baseline_total=np.full((4, 80), 200.0),
+        canary_bad=np.where(np.arange(80) < [[0], [37]], np.nan, rng.poisson(1.0, (2, 80))),
+        canary_total=np.where(np.arange(80) < [[0], [37]], np.nan, 90.0),
+        left_out=np.zeros(80, dtype=bool), ends=10.0 * np.arange(1, 81), seconds=np.full(80, 10.0),
+        earlier_bad=rng.poisson(2.0, (4, history)) * 1.0 if history else None,
+        earlier_total=np.full((4, history), 200.0) if history else None,
+    )  # fmt: skip
+    looks = counts.prepare(counts.arms_of(data, counts.CountsQuestion())).looks
+    start = evidence.promote_start(np.array([[0.4]]), looks.pod_factor[:, 0], looks.pod_weights[:, 0])
+
+    def both(upto):
+        part = looks.between(0, upto)
+        return evidence.abort_evidence(part, Null())[0], evidence.promote_evidence(part, Null(ratio=1.5), start)[0]
+
+    for upto in range(20, 80 + 1, back):
+        watched = both(upto)
+        evidence.ABORTS.forget()
+        evidence.PROMOTES.forget()
+        for one, other in zip(watched, both(upto), strict=True):
+            assert np.array_equal(one, other)
 
 
 def test_one_look_more_computes_one_look():
