@@ -38,7 +38,8 @@ def test_requirements_are_pinned_with_hashes(name):
     """Every requirement is one exact version with its hashes; no address of an index is given."""
     lines = (ROOT / "requirements" / f"{name}.txt").read_text().replace("\\\n", " ").splitlines()
     assert lines
-    assert [line for line in lines if not re.match(r"[a-z0-9._-]+==[\w.]+ .*--hash=sha256:[0-9a-f]{64}", line)] == []
+    pinned = re.compile(r"[a-z0-9._-]+(?:\[[a-z]+\])?==[\w.]+ .*--hash=sha256:[0-9a-f]{64}")
+    assert [line for line in lines if not pinned.match(line)] == []
 
 
 def test_declared_dependencies_are_pinned():
@@ -46,7 +47,7 @@ def test_declared_dependencies_are_pinned():
 
     def pins(name: str) -> dict[str, str]:
         text = (ROOT / "requirements" / f"{name}.txt").read_text()
-        return dict(re.findall(r"^([a-z0-9._-]+)==([\w.]+)", text, re.MULTILINE))
+        return dict(re.findall(r"^([a-z0-9._-]+)(?:\[[a-z]+\])?==([\w.]+)", text, re.MULTILINE))
 
     runtime, dev = pins("runtime"), pins("dev")
     assert {distribution(r) for r in project()["dependencies"]} <= runtime.keys()

@@ -142,6 +142,9 @@ class Settings:
             rule = f"must be shorter than the deadline of {self.deadline_s:g} s"
             raise InvalidSettings(f"{rule}, got {self.source_timeout_s:g} s", "source_timeout_s")
         self._check_store()
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            missing = "tls_key_file" if self.tls_key_file is None else "tls_cert_file"
+            raise InvalidSettings("certificate and key belong together; this one is missing", missing)
         if "@" in urlsplit(self.prometheus).netloc:
             raise InvalidSettings("must not hold credentials; use prometheus_basic", "prometheus")
 

@@ -28,6 +28,8 @@ FLAGS: Final = {
     "slow noise": "stable pods drift apart as slowly by themselves: it holds at most",
     "short pool": "too short a time before to compare with: it holds at most",
     # of the data
+    "before and after": "no baseline is left: judged against the time before and the same hours of earlier days",
+    "drift unknown": "no earlier day is known: how much this service moves by itself is assumed",
     "burst": "one single look carries the evidence: not counted as proof by itself",
     "inconsistent_counters": "more bad events than events in some looks: those are not used",
     "always zero": "stable was always zero: there is no scale to measure a change on",
