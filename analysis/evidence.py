@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.grid import HARM, NODES, TINY, Floats, alternative, null_weights
-from analysis.resumed import Resumed
+from analysis.resumed import LARGEST_BATCH, Resumed
 from analysis.types import BoolArray
 
 Integers = NDArray[np.int64]
@@ -347,6 +347,26 @@ def _blocks(releases: int, count: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + size, count)
 
 
+_BELIEFS: Final[dict[bytes, Floats]] = {}
+MOST_BELIEFS: Final = 4
+"""Beliefs that are kept: the processes of one question, asked one after the other, share theirs."""
+
+
+def _beliefs(factor: Floats, weights: Floats) -> Floats:
+    """Return `null_weights`, from memory where the process before asked for the same; nobody writes into it."""
+    if factor.shape[0] > LARGEST_BATCH:
+        return null_weights(factor, weights)
+    mark = repr(factor.shape).encode() + factor.tobytes() + weights.tobytes()
+    found = _BELIEFS.get(mark)
+    if found is None:
+        found = null_weights(factor, weights)
+        found.setflags(write=False)
+        _BELIEFS[mark] = found
+        for old in list(_BELIEFS)[:-MOST_BELIEFS]:
+            _BELIEFS.pop(old, None)
+    return found
+
+
 def _priors(part: Looks, log_prior: Floats | None) -> tuple[Floats, BoolArray]:
     """
     Return the null's belief about the pods, (N, 156) if constant over the part, else (N, B, 156).
@@ -358,7 +378,7 @@ def _priors(part: Looks, log_prior: Floats | None) -> tuple[Floats, BoolArray]:
     moved[1:] = np.any(factor[:, 1:] != factor[:, :-1], axis=0)
     moved[1:] |= np.any(weights[:, 1:] != weights[:, :-1], axis=(0, 2))
     if moved.any():
-        priors = null_weights(factor, weights)
+        priors = _beliefs(factor, weights)
         opening = priors[:, 0]
     else:
         priors = opening = null_weights(factor[:, 0], weights[:, 0])
