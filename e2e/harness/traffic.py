@@ -243,6 +243,8 @@ def _server(traffic: Traffic) -> ThreadingHTTPServer:
             """Say nothing."""
 
     class Server(ThreadingHTTPServer):
+        request_queue_size = 1024  # with five, scrapes that timed out once came back faster than they were answered
+
         def handle_error(self, request: Any, client_address: Any) -> None:
             """Say nothing of scrapers that went away before they were answered."""
             if not isinstance(sys.exception(), ConnectionError):
