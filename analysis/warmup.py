@@ -23,6 +23,7 @@ OBSERVED: Final = 60  # minutes of each birth
 LONGEST: Final = 30  # minutes
 NOTICED: Final = 0.05
 ERRORS: Final = 2.0
+KNOWN: Final = 2 / 3  # of the minutes in which a pod is young
 OLD: Final = 1800.0  # seconds
 UNKNOWN_HOLD: Final = 300.0
 UNKNOWN_ABORT: Final = 600.0
@@ -42,6 +43,8 @@ class WarmUp:
         Seconds, for holds and promotions and for aborts.
     births : int
         Births behind it; 0 where nothing was learned.
+    ago : float or None
+        Seconds between the newest of them and the release; None: the hours before the release showed them, or none.
     flags : tuple of str
         ``young canary``: the step is so short that nothing can abort in its burn-in; ``warm-up unknown``.
     """
@@ -49,6 +52,7 @@ class WarmUp:
     hold: float
     abort: float
     births: int
+    ago: float | None = None
     flags: tuple[str, ...] = ()
 
 
@@ -66,12 +70,11 @@ def learned_length(births: Floats) -> float | None:
     float or None
         W: the end of the last minute within the first 30 in which the mean over births, less each birth's own last
         third of the hour and smoothed over three minutes, lies beyond ``max(5 %, 2 standard errors)``; 0 if none
-        does. None with fewer than five births that have a last third.
+        does. None with fewer than five births that are `grown_up`.
     """
     if births.ndim != 2 or births.shape[1] != OBSERVED:
         raise InvalidInput(f"needs (births, {OBSERVED}) minutes, got {births.shape}", "/births")
-    last = births[:, OBSERVED * 2 // 3 :]
-    grown = births[np.isfinite(last).any(axis=1)]
+    grown = births[grown_up(births)]
     if len(grown) < FEWEST_BIRTHS:
         return None
     away = grown - np.nanmean(grown[:, OBSERVED * 2 // 3 :], axis=1, keepdims=True)
@@ -83,6 +86,28 @@ def learned_length(births: Floats) -> float | None:
     differs = (np.abs(mean) > np.maximum(NOTICED, ERRORS * error)) & (count >= 2)
     beyond = np.flatnonzero(differs[:LONGEST])
     return MINUTE * float(beyond[-1] + 1) if beyond.size else 0.0
+
+
+def grown_up(births: Floats) -> BoolArray:
+    """
+    Return which births were seen young and old, (...,): two thirds of the first 30 minutes, and the last third.
+
+    Parameters
+    ----------
+    births : (..., 60) float64
+        See `learned_length`; a minute is known if it or a neighbour of it is.
+
+    Notes
+    -----
+    An update that replaces all pods within minutes leaves nobody old to compare the young with until they are old
+    themselves: such births tell nothing, least of all that nobody was ever different.
+    """
+    told = np.isfinite(births)
+    near = told.copy()
+    near[..., 1:] |= told[..., :-1]
+    near[..., :-1] |= told[..., 1:]
+    young = near[..., :LONGEST].mean(axis=-1) >= KNOWN
+    return np.asarray(young & told[..., OBSERVED * 2 // 3 :].any(axis=-1))
 
 
 def _three_minutes(away: Floats) -> Floats:

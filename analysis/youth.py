@@ -23,7 +23,10 @@ from analysis.warmup import SHORT_STEP, WarmUp, old_enough, warm_up
 BIRTHS: Final = "births"
 """Where a question's record keeps the replicas that were born while it was watched: name to unix seconds."""
 WARM_UP: Final = "warm_up"
-"""Where it keeps what past births taught: ``{"length": seconds or None, "births": number}``."""
+"""
+Where it keeps what past births taught: ``{"length": seconds or None, "births": number}``, of births that the history
+before the release does not show with ``ago``, how many seconds before it the newest of them was.
+"""
 YOUNG: Final = "young"
 
 
@@ -51,7 +54,8 @@ def youth_of(question: Question, policy: Policy, record: Record) -> WarmUp:
     found = record.questions.get(question.name)
     learned = found.notes.get(WARM_UP) if found is not None else None
     if learned is not None and learned["length"] is not None:
-        return WarmUp(hold=learned["length"], abort=learned["length"], births=learned["births"])
+        length, births = learned["length"], learned["births"]
+        return WarmUp(hold=length, abort=length, births=births, ago=learned.get("ago"))
     return warm_up([], record.grid.length, _short(record, found))
 
 
@@ -200,7 +204,8 @@ def waiting(question: Question, policy: Policy, record: Record) -> str:
     if oldest >= young.hold - 1e-6:
         return ""
     label = question.name.replace("-", " ")
-    learned = f", learned from {young.births} births" if young.births else ""
+    past = f" {words.duration(young.ago)} ago" if young.ago is not None else ""
+    learned = f", learned from {young.births} births{past}" if young.births else ""
     limit, age = words.duration(young.hold), words.duration(max(oldest, 0.0))
     return f"{label}: canary replicas are {age} old and count from {limit} on{learned}"
 

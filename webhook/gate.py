@@ -305,7 +305,7 @@ class Gate:
 
     def _context(self, case: _Case, attempt: Attempt | None, extended: Extended) -> Context:
         ask, frame = case.call.ask, extended.frame
-        notes = [*case.policy.notes, *([frame["noise_note"]] if frame.get("noise_note") else [])]
+        notes = [*case.policy.notes, *(frame[key] for key in ("noise_note", "birth_note") if frame.get(key))]
         grid = None
         if "start" in frame:
             grid = {"start": frame["start"], "length": frame["length"], "lag": frame["lag"]}

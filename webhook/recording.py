@@ -16,7 +16,7 @@ from analysis.noise import Noise
 from analysis.policy import Policy
 from analysis.record import Grid, Record, from_rows
 from analysis.types import Json, Stage
-from webhook import pasts, queries
+from webhook import births, pasts, queries
 from webhook.errors import SourceDown, SourceFault
 from webhook.frames import Framing, Reader, plan_of, readings_of
 from webhook.histories import first_sights
@@ -141,11 +141,15 @@ class Recorder:
     def _whole(
         self, attempt: Attempt, policy: Policy, framing: Framing, frame: dict[str, Json], rows: list[dict[str, Json]]
     ) -> tuple[Attempt, dict[str, Json], Record]:
-        """Return the record of all looks; where its baseline is gone, the time before is read, once."""
+        """Return the record of all looks; earlier births, and what a baseline that is gone did, are read once."""
         record = record_of(policy, frame, rows)
-        if not pasts.missing(framing.policy, frame, record):
+        grown = frame
+        if rows and births.unread(framing.policy, grown):
+            grown = births.read_births(framing, grown)
+        if pasts.missing(framing.policy, grown, record):
+            grown = pasts.read_past(framing, grown, self._known(attempt))
+        if grown is frame:
             return attempt, frame, record
-        grown = pasts.read_past(framing, frame, self._known(attempt))
         return _kept(attempt, policy.digest[:16], grown), grown, record_of(policy, grown, rows)
 
     def _known(self, attempt: Attempt) -> list[Attempt]:

@@ -53,7 +53,11 @@ def _warm_up(found: Document) -> list[str]:
     said = f"pods count from an age of {words.duration(hold or 0.0)} on"
     if abort and abort != hold:
         said += f", for an abort from {words.duration(abort)}"
-    return [f"{said}; learned from {words.count(births)} births" if births else said]
+    if not births:
+        return [said]
+    ago = amount(found.get("ago"))
+    past = f", the newest {words.duration(ago)} before the release" if ago is not None else ""
+    return [f"{said}; learned from {words.count(births)} births{past}"]
 
 
 def _reach(found: Document, goals: Document) -> list[str]:
