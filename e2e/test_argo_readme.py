@@ -45,9 +45,9 @@ def kubectl(cluster: Cluster, command: str) -> str:
     return made.stdout
 
 
-@pytest.mark.timeout(330)
+@pytest.mark.timeout(560)
 def test_the_readme_followed_to_the_letter_gives_a_judged_release(cluster: Cluster) -> None:
-    """No policy, the templates and the strategy as printed: the first gate weighs two minutes and lets it pass."""
+    """No policy, the templates and the strategy as printed: the first gate passes once latencies count (5 min)."""
     text = part("Argo Rollouts")
     told = commands(text)
     assert len(told) == 2
@@ -61,9 +61,9 @@ def test_the_readme_followed_to_the_letter_gives_a_judged_release(cluster: Clust
     document["spec"]["replicas"] = 10
     release = Release(cluster, NAMESPACE, Setup(prepared=True, replicas=10), document).start()
     release.release(OTHER)
-    release.wait_step(2, limit=270)
+    release.wait_step(2, limit=480)
     verdict = release.wait_verdict("promote", limit=10)
-    assert verdict["policy"].startswith("http_requests_total@") or verdict["policy"].startswith("http-requests-total@")
+    assert verdict["policy"].startswith("default@")
     assert verdict["questions"]["error-rate"] not in ("no_data", "incomparable", "stale")
     assert re.search(r"\d", verdict["reason"])
     page = cluster.weighbridge.report(verdict["id"])

@@ -89,7 +89,7 @@ def test_blue_green_asks_before_and_after_the_switch_and_switches_back(cluster: 
     release.stop()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(380)
 def test_an_experiment_weighs_the_canary_against_a_fresh_baseline(cluster: Cluster) -> None:
     """One new pod of each version, born at the same time, is compared before a single stable pod is replaced."""
     cluster.weighbridge.write_policy("e2e-experiment", EXPERIMENT_POLICY)
@@ -107,7 +107,7 @@ def test_an_experiment_weighs_the_canary_against_a_fresh_baseline(cluster: Clust
     pair = [{"name": name, "specRef": spec, "replicas": 1} for name, spec in names]
     experiment: Document = {"experiment": {"templates": pair, "analyses": [analysis]}}
     steps: list[Any] = [experiment, {"setWeight": 50}, "weighbridge-final"]
-    release = Release(cluster, "argo-experiment", Setup(steps=steps, watch=False)).start()
+    release = Release(cluster, "argo-experiment", Setup(steps=steps, watch=False, rps=1600.0)).start()
     release.release(OTHER)
 
     (experiment,) = wait_for(
@@ -120,7 +120,7 @@ def test_an_experiment_weighs_the_canary_against_a_fresh_baseline(cluster: Clust
         name,
         lambda one: one.get("status", {}).get("phase") == "Successful",
         "to end",
-        120,
+        200,
     )
     run_name = done["status"]["analysisRuns"][0]["analysisRun"]
     (result,) = cluster.api.get("AnalysisRun", release.namespace, run_name)["status"]["metricResults"]

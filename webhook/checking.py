@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from analysis import words
 from analysis.closing import Closed, close_looks
 from analysis.errors import InvalidPolicy
 from analysis.policy import Policy, Proportion, Question
@@ -235,6 +236,7 @@ def _read(
         "window": {"start": first, "end": end, "looks": looks},
         "warnings": list(answer.warnings),
     }
+    found.notes += uneven_looks(length, float(frame["scrape"]))
     for query in plan:
         found.queries.append(_query(query, answer, refusals))
     found.problems += [f"{label_of(query)}: the source refused it: {said}" for query, said in refusals.items()]
@@ -267,6 +269,27 @@ def _read(
             entry["prospects"] = prospects(policy, question, traffic)
         found.questions.append(entry)
         _judge_sides(found, entry, question)
+
+
+def uneven_looks(length: float, scrape: float) -> list[str]:
+    """
+    Return what is to be said of looks that do not hold a whole number of scrapes.
+
+    Such looks hold now one scrape more, now one less, differently for each replica, so that the split of the requests
+    seems to move and steps are seen where there are none.
+
+    >>> uneven_looks(30.0, 15.0), len(uneven_looks(5.0, 2.0))
+    ([], 1)
+    """
+    scrapes = length / scrape
+    if abs(scrapes - round(scrapes)) < 1e-6:
+        return []
+    fewer, more = (words.duration(count * scrape) for count in (max(1, int(scrapes)), int(scrapes) + 1))
+    better = more if scrapes < 1 else f"{fewer} or {more}"
+    return [
+        f"looks of {words.duration(length)} are {scrapes:.3g} scrapes of {words.duration(scrape)} long, so that they "
+        f"hold unequal numbers of them and shares of traffic seem to jump; {better} would be even"
+    ]
 
 
 def _answered(reader: Reader, plan: Sequence[Query], span: Span) -> tuple[Answer, dict[Query, str]]:

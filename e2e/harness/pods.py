@@ -64,13 +64,14 @@ class Counters:
     seconds: float = 0.0
     buckets: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(EDGES) + 1, dtype=np.int64))
 
-    def serve(self, requests: int, version: Version, latencies: FLOAT, rng: np.random.Generator) -> None:
-        """Answer requests: how many fail and how long they take is drawn."""
+    def serve(self, requests: int, version: Version, latencies: FLOAT, rng: np.random.Generator) -> int:
+        """Answer requests, and return how many failed: that and how long they take is drawn."""
         failed = int(rng.binomial(requests, min(1.0, version.errors * self.factor)))
         self.good += requests - failed
         self.bad += failed
         self.buckets += rng.multinomial(requests, latencies)
         self.seconds += requests * version.latency * math.exp(LATENCY_SPREAD**2 / 2)
+        return failed
 
     def restart(self) -> None:
         """Begin again at zero."""

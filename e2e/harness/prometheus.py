@@ -17,7 +17,8 @@ from e2e.harness.process import Process
 from e2e.harness.tools import program
 from tests.prometheus_server import Labels, PrometheusServer, Samples
 
-SCRAPE_S = 2
+SCRAPE_S = 2.5
+"""Half a look of the tests, so that every look holds two scrapes of every pod."""
 PODS_PORT = 9102
 """Where every pod answers ``/metrics``."""
 JOB = "pods"
@@ -36,8 +37,9 @@ TARGETS = f"http://127.0.0.1:{PODS_PORT}/targets"
 def configuration(plane: ControlPlane, engine: str, rules: Iterable[Path] = (), namespaces: Iterable[str] = ()) -> str:
     """Return the scrape configuration, YAML; what only Prometheus knows is left out for VictoriaMetrics."""
     finding = _by_list(namespaces) if engine == "debian" else _by_api(plane, namespaces)
+    interval = f"{1000 * SCRAPE_S:.0f}ms"
     document: dict[str, Any] = {
-        "global": {"scrape_interval": f"{SCRAPE_S}s", "scrape_timeout": f"{SCRAPE_S}s"},
+        "global": {"scrape_interval": interval, "scrape_timeout": interval},
         "scrape_configs": [{"job_name": JOB, **finding}],
     }
     if engine != "victoria":

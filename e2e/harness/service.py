@@ -19,7 +19,7 @@ PORT = 8080
 """Where the shipped manifests look for the service."""
 SHIPPED_URL = f"http://{SERVICE_NAME}:{PORT}"
 LOOKS = """
-looks: {scrape: 2s, length: 5s, lag: 3s}
+looks: {scrape: 2.5s, length: 5s, lag: 3s}
 noise: {history: 20m}
 min_step: 10s
 """

@@ -63,10 +63,16 @@ class App:
     pods: dict[str, Counters] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
     """Share of the requests that each image received in the last turn: what the controllers' weights came to."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """Requests that each image has failed."""
 
     def version(self, image: str) -> Version:
         """Return how an image behaves, to read or to change."""
         return self.versions.setdefault(image, Version())
+
+    def failed(self, image: str) -> int:
+        """Return how many requests an image has failed up to now."""
+        return self.failures.get(image, 0)
 
 
 class Traffic:
@@ -131,8 +137,8 @@ class Traffic:
         shares = self._received(app)
         assert shares, f"{namespace}/{entry} leads to no pod that is ready"
         end = time.time()
-        for pod, share in shares:
-            counters = self._counters(app, pod)
+        begun = [(pod, share, self._new_counters()) for pod, share in shares]
+        for pod, share, counters in begun:
             if history > 0:
                 with self._lock:
                     written += past(
@@ -142,6 +148,9 @@ class Traffic:
         for source in self._sources if sources is None else sources:
             source.write(written)
         with self._lock:
+            # Not before: a scrape of counters without their past would look like a restart.
+            for pod, _, counters in begun:
+                app.pods[pod.name] = self._addresses[pod.ip] = counters
             self._apps.append(app)
         return app
 
@@ -190,7 +199,8 @@ class Traffic:
                 if pod.image not in latencies:
                     latencies[pod.image] = shares_of_buckets(version.latency)
                 requests = int(self._rng.poisson(app.rps * share * seconds))
-                app.pods[pod.name].serve(requests, version, latencies[pod.image], self._rng)
+                failed = app.pods[pod.name].serve(requests, version, latencies[pod.image], self._rng)
+                app.failures[pod.image] = app.failed(pod.image) + failed
         app.shares = shares
 
     def _mine(self, app: App) -> list[Pod]:
@@ -211,9 +221,11 @@ class Traffic:
     def _counters(self, app: App, pod: Pod) -> Counters:
         with self._lock:
             if pod.name not in app.pods:
-                app.pods[pod.name] = Counters(factor=math.exp(self._rng.normal(0.0, POD_SPREAD)))
-                self._addresses[pod.ip] = app.pods[pod.name]
+                app.pods[pod.name] = self._addresses[pod.ip] = self._new_counters()
             return app.pods[pod.name]
+
+    def _new_counters(self) -> Counters:
+        return Counters(factor=math.exp(self._rng.normal(0.0, POD_SPREAD)))
 
 
 def _pull(app: App, pod: Pod) -> float:

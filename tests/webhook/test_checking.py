@@ -126,6 +126,18 @@ def test_a_sound_policy_on_a_sound_source_has_no_problem():
     assert [row["weight"] for row in question["prospects"]] == [0.05, 0.1, 0.25]
 
 
+def test_looks_that_hold_no_whole_number_of_scrapes_are_noted():
+    """Shares of traffic would seem to jump from look to look; what is even has no note."""
+    found = checked(policy(looks={"scrape": "15s", "length": "40s"}))
+    (note,) = [note for note in found["notes"] if note.startswith("looks of")]
+    assert note.endswith(
+        "are 2.67 scrapes of 15 s long, so that they hold unequal numbers of them and shares of traffic"
+        " seem to jump; 30 s or 45 s would be even"
+    )
+    even = checked(policy(looks={"scrape": "15s", "length": "45s"}))
+    assert not [note for note in even["notes"] if note.startswith("looks of")]
+
+
 def test_the_first_label_that_the_total_carries_is_taken():
     """LABEL is looked for on the source, in the order of the candidates."""
     assert checked(source=source(labels=("status_code", "status")))["questions"][0]["label"] == "status"
