@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from scipy.special import ndtr
 
-from analysis.evidence import log_sum
 from analysis.grid import HARM, NODES, POD_SDS, TINY, Floats, alternative, null_weights
+from analysis.stakes import log_sum
 from analysis.types import Effect
 
 LEVEL: Final = 0.95
 PRIOR_PARTS: Final = ((0.25, 0.1), (0.5, 0.7), (0.25, 2.0))
 BOTH_SIDES: Final[Floats] = np.concatenate([-NODES[:0:-1], NODES])
 EVERYWHERE: Final = slice(0, len(BOTH_SIDES))
+NEAR: Final = 8.0
+"""Standard deviations from which a normal law moves no bound: 1e-15 of it lies beyond."""
 UNHEARD: Final = 60.0
 """Nats below the best log ratio from which a log ratio changes no digit of the bounds."""
 _MIDPOINTS: Final[Floats] = (BOTH_SIDES[:-1] + BOTH_SIDES[1:]) / 2
@@ -113,10 +116,18 @@ def _masses(centres: Floats, sds: Floats, window: slice = EVERYWHERE) -> Floats:
     begin, end = window.start, window.stop
     lowest, highest = begin == 0, end == len(BOTH_SIDES)
     edges = _MIDPOINTS[max(begin - 1, 0) : end]
-    upper = ndtr((edges - centres[:, None]) / sds[:, None, None])
+    upper = _below((edges - centres[:, None]) / sds[:, None, None])
     edge = np.zeros((*upper.shape[:-1], 1))
     parts = [*([edge] if lowest else []), upper, *([edge + 1] if highest else [])]
     return np.diff(np.concatenate(parts, axis=-1), axis=-1)
+
+
+def _below(z: Floats) -> Floats:
+    """Return the standard normal law below z, worked out only where it is neither 0 nor 1 to the last digit but two."""
+    found = np.asarray(z > 0, dtype=np.float64)
+    near = np.abs(z) < NEAR
+    found[near] = ndtr(z[near])
+    return found
 
 
 def reachable_abort(log_ratio: float, pod_factor: float, pod_weights: Floats) -> float:
@@ -135,8 +146,16 @@ def reachable_abort(log_ratio: float, pod_factor: float, pod_weights: Floats) ->
     float
         ``ln((w0 H)(g)/w0(g))``: below ``ln(1/alpha)`` the pods, not the requests, are too few.
     """
-    prior = null_weights(np.array(pod_factor), pod_weights)
-    return float(np.interp(log_ratio, NODES, np.log(np.maximum(prior @ HARM, TINY)) - np.log(prior)))
+    return float(np.interp(log_ratio, NODES, _reachable(pod_factor, pod_weights.tobytes())))
+
+
+@lru_cache(maxsize=32)
+def _reachable(pod_factor: float, pod_weights: bytes) -> Floats:
+    """Return `reachable_abort` at every node, (156,): a search for the smallest fault asks many times for one place."""
+    prior = null_weights(np.array(pod_factor), np.frombuffer(pod_weights))
+    found = np.log(np.maximum(prior @ HARM, TINY)) - np.log(prior)
+    found.setflags(write=False)
+    return np.asarray(found)
 
 
 def reachable_promote(centres: Floats, pod_factor: float, pod_weights: Floats) -> float:

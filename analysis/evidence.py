@@ -25,13 +25,13 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.grid import HARM, NODES, TINY, Floats, alternative, null_weights
-from analysis.resumed import LARGEST_BATCH, Resumed
+from analysis.grid import NODES, Floats, alternative, null_weights
+from analysis.resumed import Resumed
+from analysis.stakes import AbortState, Stakes, advance, log_sum
 from analysis.types import BoolArray
 
 Integers = NDArray[np.int64]
 
-LOG_ZERO: Final = -1e300
 START_NOW: Final = 0.60
 START_LATER: Final = 0.15
 START_AT_STEPS: Final = 0.25
@@ -109,17 +109,6 @@ class Null:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AbortState:
-    """Where an abort process stands: (N, 156) logs of null and harm, (N,) cash, looks seen."""
-
-    log_null: Floats
-    log_harm: Floats
-    cash: Floats
-    log_prior: Floats
-    looks: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PromoteState:
     """Where a promote process stands: (N, 156) summed log likelihood and log alternative."""
 
@@ -180,10 +169,20 @@ def log_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
     exposure = np.where(usable, ratio * looks.total_canary, 1.0)
     share = exposure / (exposure + np.where(usable, looks.total_baseline, 1.0))
     phi = np.maximum(looks.phi, events * share * (1 - share) / INFORMATION_CAP)
-    growth = np.log1p(share[..., None] * np.expm1(sign * NODES))
-    growth *= -(events / phi)[..., None]
+    growth = _growth(share, sign) * -(events / phi)[..., None]
     growth += (bad / phi)[..., None] * (sign * NODES)
     return np.asarray(growth)
+
+
+def _growth(share: Floats, sign: Sign) -> Floats:
+    """Return ``ln(1 + share (e**(sign g) - 1))``, (N, K, 156); rows with the same requests are worked out once."""
+    rows = [row.tobytes() for row in share]
+    first = {row: place for place, row in reversed(list(enumerate(rows)))}
+    places = {row: place for place, row in enumerate(first)}
+    each = share[list(first.values()), :, None]
+    step = np.expm1(sign * NODES)
+    found, _ = GROWTHS.run(repr(sign).encode(), (each,), lambda seen, _: (np.log1p(each[:, seen:] * step), None))
+    return found if list(first) == rows else found[[places[row] for row in rows]]
 
 
 def abort_evidence(looks: Looks, null: Null, state: AbortState | None = None) -> tuple[Floats, AbortState]:
@@ -223,50 +222,35 @@ def _abort(looks: Looks, null: Null, state: AbortState | None) -> tuple[Floats, 
     log_e = np.empty((releases, count))
     for first, last in _blocks(releases, count):
         part = looks.between(first, last)
-        gain = log_likelihood(part, 1, null)
-        priors, changed = _priors(part, state.log_prior if state else None)
-        for k in range(last - first):
-            prior = priors if priors.ndim == 2 else priors[:, k]
-            if state is None:
-                state = _opening(prior)
-            state = _advance(state, gain[:, k], part.start_mass[:, k, None], prior, bool(changed[k]))
-            log_e[:, first + k] = np.logaddexp(log_sum(state.log_harm), np.log(np.maximum(state.cash, TINY)))
+        priors, moved = _priors(part, state)
+        if priors.ndim == 2:
+            priors = priors[:, None]
+        if state is None:
+            state = _opening(part, priors[:, 0])
+        stakes = Stakes(
+            gain=np.moveaxis(log_likelihood(part, 1, null), 1, 0),
+            mass=part.start_mass.T[..., None],
+            priors=np.moveaxis(priors, 1, 0),
+            moved=moved,
+        )
+        state = replace(state, factor=part.pod_factor[:, -1], weights=part.pod_weights[:, -1])
+        log_e[:, first:last], state = advance(state, stakes)
     assert state is not None
     return log_e, state
 
 
-def _opening(prior: Floats) -> AbortState:
-    releases = prior.shape[0]
-    null = prior / prior.sum(axis=1, keepdims=True)
+def _opening(part: Looks, prior: Floats) -> AbortState:
+    releases = part.used.shape[0]
+    null = np.broadcast_to(prior / prior.sum(axis=1, keepdims=True), (releases, prior.shape[1]))
     return AbortState(
-        log_null=np.log(null),
-        log_harm=np.full(prior.shape, LOG_ZERO),
+        null=null,
+        harm=np.zeros(null.shape),
+        logs=False,
         cash=np.ones(releases),
-        log_prior=np.log(prior),
+        prior=prior,
+        factor=part.pod_factor[:, 0],
+        weights=part.pod_weights[:, 0],
         looks=0,
-    )
-
-
-def _advance(state: AbortState, gain: Floats, mass: Floats, prior: Floats, changed: bool) -> AbortState:
-    """Take one look; the order of the lines is that of the definition and matters."""
-    log_null, log_harm, log_prior = state.log_null, state.log_harm, state.log_prior
-    if changed:  # the effective number of pods, or what is known of them, moved
-        fresh = np.log(prior)
-        log_null = log_null + (fresh - log_prior)
-        scale = log_sum(log_null)[:, None]
-        log_null, log_harm, log_prior = log_null - scale, log_harm - scale, fresh
-    null = np.exp(log_null)
-    log_harm = np.logaddexp(log_harm, np.log(np.maximum(mass * (null @ HARM), TINY)))  # harm starts here
-    if state.looks >= 1:  # or the pods change here
-        log_null = np.log((1 - mass) * null + mass * prior)
-    log_null = log_null + gain
-    scale = log_sum(log_null)[:, None]
-    return AbortState(
-        log_null=log_null - scale,
-        log_harm=log_harm + (gain - scale),
-        cash=state.cash - mass[:, 0],
-        log_prior=log_prior,
-        looks=state.looks + 1,
     )
 
 
@@ -332,13 +316,9 @@ def _promote(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, Pro
 
 ABORTS: Final[Resumed[AbortState]] = Resumed()
 PROMOTES: Final[Resumed[PromoteState]] = Resumed()
-"""What earlier calls computed of the same looks, to go on from."""
-
-
-def log_sum(logs: Floats) -> Floats:
-    """Return ``ln sum exp`` over the last axis; the largest term is taken out first, so nothing overflows."""
-    top = logs.max(axis=-1, keepdims=True)
-    return np.asarray(np.log(np.exp(logs - top).sum(axis=-1)) + top[..., 0])
+BELIEFS: Final[Resumed[None]] = Resumed(32, shared=True)
+GROWTHS: Final[Resumed[None]] = Resumed(32, shared=True)
+"""What earlier calls computed of the same looks, to go on from; the tables take a megabyte each, so they are few."""
 
 
 def _blocks(releases: int, count: int) -> Iterator[tuple[int, int]]:
@@ -347,40 +327,35 @@ def _blocks(releases: int, count: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + size, count)
 
 
-_BELIEFS: Final[dict[bytes, Floats]] = {}
-MOST_BELIEFS: Final = 4
-"""Beliefs that are kept: the processes of one question, asked one after the other, share theirs."""
-
-
 def _beliefs(factor: Floats, weights: Floats) -> Floats:
-    """Return `null_weights`, from memory where the process before asked for the same; nobody writes into it."""
-    if factor.shape[0] > LARGEST_BATCH:
-        return null_weights(factor, weights)
-    mark = repr(factor.shape).encode() + factor.tobytes() + weights.tobytes()
-    found = _BELIEFS.get(mark)
-    if found is None:
-        found = null_weights(factor, weights)
-        found.setflags(write=False)
-        _BELIEFS[mark] = found
-        for old in list(_BELIEFS)[:-MOST_BELIEFS]:
-            _BELIEFS.pop(old, None)
-    return found
+    """Return `null_weights`, (N, K, 156)."""
+
+    def more(seen: int, _: None) -> tuple[Floats, None]:
+        found = null_weights(factor[:, seen:], weights[:, seen:])
+        return np.broadcast_to(found, (len(factor), *found.shape[1:])), None
+
+    return BELIEFS.run(b"", (factor, weights), more)[0]
 
 
-def _priors(part: Looks, log_prior: Floats | None) -> tuple[Floats, BoolArray]:
+def _priors(part: Looks, state: AbortState | None) -> tuple[Floats, BoolArray]:
     """
     Return the null's belief about the pods, (N, 156) if constant over the part, else (N, B, 156).
 
-    The second value says for each look whether the belief moved since the look before it.
+    The second value says for each look whether the pods, or what is known of them, are others than at the look before.
     """
     factor, weights = part.pod_factor, part.pod_weights
     moved = np.zeros(factor.shape[1], dtype=bool)
     moved[1:] = np.any(factor[:, 1:] != factor[:, :-1], axis=0)
     moved[1:] |= np.any(weights[:, 1:] != weights[:, :-1], axis=(0, 2))
+    if np.all(factor == factor[:1]) and np.all(weights == weights[:1]):
+        factor, weights = factor[:1], weights[:1]
     if moved.any():
-        priors = _beliefs(factor, weights)
-        opening = priors[:, 0]
+        begun = np.flatnonzero(moved | (np.arange(len(moved)) == 0))
+        priors = _beliefs(factor[:, begun], weights[:, begun])
+        priors = priors if len(begun) == len(moved) else priors[:, np.cumsum(moved)]
     else:
-        priors = opening = null_weights(factor[:, 0], weights[:, 0])
-    moved[0] = log_prior is not None and not np.array_equal(np.log(opening), log_prior)
+        priors = null_weights(factor[:, 0], weights[:, 0])
+    if state is not None:
+        before = np.column_stack([state.factor, state.weights])
+        moved[0] = not np.array_equal(np.column_stack([part.pod_factor[:, 0], part.pod_weights[:, 0]]), before)
     return priors, moved

@@ -88,18 +88,16 @@ def null_weights(pod_factor: Floats, pod_weights: Floats) -> Floats:
     elif factor.ndim == 3 and np.all(factor == factor[:1]):  # releases alike in their requests
         factor = factor[:1]
     sd = np.maximum(POD_SDS * np.sqrt(factor), 1e-9)
-    cells = _cells(ndtr(-MIDPOINTS / sd[..., None]))
+    above = ndtr(-MIDPOINTS / sd[..., None])
     # One term after the other: a matrix product would round by how many looks are asked for at once.
-    masses = weights[..., 0, None] * cells[..., 0, :]
+    whole, beyond = weights[..., 0], weights[..., 0, None] * above[..., 0, :]
     for j in range(1, len(POD_SDS)):
-        masses = masses + weights[..., j, None] * cells[..., j, :]
-    return np.maximum(masses, TINY)
-
-
-def _cells(above: Floats) -> Floats:
-    """Turn survival functions at the midpoints into cell masses; what is below the first is node 0."""
-    edge = np.ones((*above.shape[:-1], 1))
-    return np.asarray(-np.diff(above, axis=-1, prepend=edge, append=0.0))
+        whole, beyond = whole + weights[..., j], beyond + weights[..., j, None] * above[..., j, :]
+    masses = np.empty((*beyond.shape[:-1], len(NODES)))
+    masses[..., 0] = whole - beyond[..., 0]  # what is below the first midpoint is node 0
+    np.subtract(beyond[..., :-1], beyond[..., 1:], out=masses[..., 1:-1])
+    masses[..., -1] = beyond[..., -1]
+    return np.maximum(masses, TINY, out=masses)
 
 
 def alternative(centres: Floats, pod_factor: Floats, pod_weights: Floats) -> Floats:

@@ -30,7 +30,7 @@ from analysis.explaining import Standing
 from analysis.gone import applies, gone_since
 from analysis.grid import Floats
 from analysis.policy import Gauge, Latency, Policy, Proportion, Quantile, Question, Rate, Ratio
-from analysis.record import Record
+from analysis.record import QuestionRecord, Record
 from analysis.report import Evidence
 from analysis.sequential import Sequential
 from analysis.silences import Silence
@@ -57,6 +57,8 @@ class Kind:
         Whether its requests show the traffic split.
     ages : bool
         Whether young replicas tell nothing yet, so that they are left out; its evidence can be ``backed``.
+    causal : callable (question of the record)
+        Whether abort evidence of a look is the same on a record that ends with it.
     """
 
     silence: Callable[[Any, Record], Silence | None]
@@ -66,6 +68,7 @@ class Kind:
     counts: bool = False
     splits: bool = False
     ages: bool = False
+    causal: Callable[[QuestionRecord], bool] = lambda _: False
 
 
 def _weigh_counts(
@@ -116,6 +119,7 @@ LATENCY: Final = Kind(
     answer=explain_latency.evidence_of,
     splits=True,
     ages=True,
+    causal=lambda _: True,
 )
 LEVELS: Final = Kind(
     silence=levels.silence,
@@ -123,6 +127,7 @@ LEVELS: Final = Kind(
     with_next_weight=lambda found, _: found,
     answer=explain_levels.evidence_of,
     ages=True,
+    causal=lambda found: levels.fields_of(found) == (levels.VALUES,),
 )
 
 

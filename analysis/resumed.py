@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from hashlib import blake2b
-from typing import Final, Generic, TypeVar
+from hashlib import sha256
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 
@@ -29,11 +29,31 @@ State = TypeVar("State")
 Advance = Callable[[int, State | None], tuple[Floats, State]]
 
 
-class Resumed(Generic[State]):
-    """Remembers the ends of processes of one kind."""
+_ALL: Final[list[Resumed[Any]]] = []
 
-    def __init__(self) -> None:
+
+def forget() -> None:
+    """Forget everything that is remembered anywhere: costs time and changes no value."""
+    for each in _ALL:
+        each.forget()
+
+
+class Resumed(Generic[State]):
+    """
+    Remembers the ends of processes of one kind.
+
+    Parameters
+    ----------
+    most : int
+        How many are remembered; the oldest is forgotten first.
+    shared : bool, default False
+        Whether what is returned is what is remembered: arrays that nobody can write into, instead of copies.
+    """
+
+    def __init__(self, most: int = MOST, *, shared: bool = False) -> None:
+        self._most, self._shared = most, shared
         self._ends: dict[bytes, tuple[Floats, State]] = {}
+        _ALL.append(self)
 
     def forget(self) -> None:
         """Forget everything: costs time and changes no value."""
@@ -54,15 +74,15 @@ class Resumed(Generic[State]):
 
         Returns
         -------
-        log_e : (N, K) float64
+        log_e : (N, K, ...) float64
         state
         """
         releases, count = columns[0].shape[:2]
         if releases > LARGEST_BATCH or count < FEWEST_LOOKS:
             return advance(0, None)
         marks = _marks(opening, columns, count)
-        for seen in range(count, max(count - BACK, 0), -1):
-            kept = self._ends.get(marks[seen - 1])
+        for seen, mark in marks:
+            kept = self._ends.get(mark)
             if kept is None:
                 continue
             log_e, state = kept
@@ -72,25 +92,29 @@ class Resumed(Generic[State]):
             break
         else:
             log_e, state = advance(0, None)
-        self._keep(marks[-1], log_e, state)
-        return log_e.copy(), state
+        if self._shared:
+            log_e.setflags(write=False)
+        self._keep(marks[0][1], log_e, state)
+        return log_e if self._shared else log_e.copy(), state
 
     def _keep(self, mark: bytes, log_e: Floats, state: State) -> None:
         self._ends.pop(mark, None)  # the newest stands last
         self._ends[mark] = (log_e, state)
-        while len(self._ends) > MOST:
+        while len(self._ends) > self._most:
             with suppress(RuntimeError, StopIteration):  # another thread forgets at the same time
                 self._ends.pop(next(iter(self._ends)), None)
 
 
-def _marks(opening: bytes, columns: Sequence[Floats], count: int) -> list[bytes]:
-    """Return a digest of everything up to each look, in order."""
+def _marks(opening: bytes, columns: Sequence[Floats], count: int) -> list[tuple[int, bytes]]:
+    """Return digests of everything up to the newest look, and up to some looks before it: the newest first."""
     width = np.concatenate([np.moveaxis(np.asarray(c, dtype=np.float64), 1, 0).reshape(count, -1) for c in columns], 1)
     rows = np.ascontiguousarray(width)
-    running = blake2b(opening, digest_size=16)
+    running = sha256(opening)
     running.update(repr([column.shape[:1] + column.shape[2:] for column in columns]).encode())
+    begin = max(count - BACK, 0)
+    running.update(rows[:begin].data)
     marks = []
-    for row in rows:
-        running.update(row)
-        marks.append(running.digest())
-    return marks
+    for seen in range(begin, count):
+        running.update(rows[seen].data)
+        marks.append((seen + 1, running.digest()))
+    return marks[::-1]

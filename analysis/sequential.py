@@ -7,7 +7,8 @@ speaks loudest and what is left without it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
@@ -92,6 +93,42 @@ class Sequential(Protocol):
     def loudest_look(self, look: int, tolerated: bool = True) -> int:
         """Return the look up to ``look`` that gave most to "beyond the tolerance", else to "worse than stable"."""
         ...
+
+
+class Older(Protocol):
+    """What replicas that are old enough to abort by say for an abort."""
+
+    @property
+    def abort(self) -> Floats:
+        """(K,) log A*."""
+        ...
+
+    def without_looks(self, left_out: Sequence[int]) -> Older:
+        """Return the same with some looks skipped."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Elder:
+    """
+    The same, weighed only as far as it is needed.
+
+    Parameters
+    ----------
+    abort : (K,) float64
+        Log A*; 0 from where no abort has to be backed.
+    whole : callable
+        Weighs all looks, for whoever asks with other looks; None where there is nothing to weigh.
+    """
+
+    abort: Floats
+    whole: Callable[[], Older | None]
+
+    def without_looks(self, left_out: Sequence[int]) -> Elder:
+        """Return the same with some looks skipped, weighed to the end."""
+        found = self.whole()
+        reduced = None if found is None else found.without_looks(left_out)
+        return Elder(abort=np.zeros_like(self.abort) if reduced is None else reduced.abort, whole=lambda: reduced)
 
 
 def backed(abort: Floats, elder: Floats | None) -> Floats:

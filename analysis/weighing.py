@@ -79,7 +79,13 @@ def _evidence(
     """Return the evidence of one question, young replicas left out where they tell nothing yet."""
     if not kind.ages:
         return kind.weigh(question, policy, record, next_weight, steps)
-    return youth.weighed(lambda seen: kind.weigh(question, policy, seen, next_weight, steps), question, policy, record)
+
+    def weigh_part(seen: Record) -> Any:
+        known = None if steps is None else steps[: len(seen.ends)]
+        return kind.weigh(question, policy, seen, next_weight, known)
+
+    found = record.questions.get(question.name)
+    return youth.weighed(weigh_part, question, policy, record, causal=found is not None and kind.causal(found))
 
 
 def with_next_weight(policy: Policy, record: Record, weighed: Weighed, next_weight: float) -> dict[str, Sequential]:

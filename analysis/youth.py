@@ -7,7 +7,7 @@ request. ``warmup.py`` has the rule and the lesson of past births; here it meets
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Final, Protocol, Self, TypeVar
 
@@ -17,6 +17,7 @@ from analysis import words
 from analysis.policy import Gauge, Latency, Policy, Quantile, Question, Ratio
 from analysis.record import LeftOut, QuestionRecord, Record, SideSeries
 from analysis.report import Evidence
+from analysis.sequential import Elder, Older
 from analysis.types import BoolArray, FloatArray, Pairing, Side, State
 from analysis.warmup import SHORT_STEP, WarmUp, old_enough, warm_up
 
@@ -155,7 +156,11 @@ class Backed(Protocol):
         """(K,) log A*."""
         ...
 
-    def backed(self, elder: Self | None) -> Self:
+    def without_looks(self, left_out: Sequence[int]) -> Self:
+        """Return the abort evidence with some looks skipped."""
+        ...
+
+    def backed(self, elder: Older | None) -> Self:
         """Return itself with the abort evidence of ``elder`` where its own is above 0 and larger."""
         ...
 
@@ -164,7 +169,7 @@ Found = TypeVar("Found", bound=Backed)
 
 
 def weighed(
-    weigh: Callable[[Record], Found | None], question: Question, policy: Policy, record: Record
+    weigh: Callable[[Record], Found | None], question: Question, policy: Policy, record: Record, *, causal: bool = False
 ) -> Found | None:
     """
     Return the evidence of a question without what is too young for it.
@@ -176,6 +181,9 @@ def weighed(
     question : Question
     policy : Policy
     record : Record
+    causal : bool, default False
+        Whether evidence says the same of a look on a record that ends with it: then nothing is weighed a second time
+        beyond the last look that speaks for an abort.
 
     Returns
     -------
@@ -187,7 +195,14 @@ def weighed(
     found = weigh(grown(question, record, young.hold))
     if found is None or young.abort <= young.hold or not np.any(found.abort > 0):
         return found
-    return found.backed(weigh(grown(question, record, young.abort)))
+    older = grown(question, record, young.abort)
+    last = int(np.flatnonzero(found.abort > 0)[-1]) if causal else len(found.abort) - 1
+    part = weigh(older.until(float(record.ends[last])))
+    abort = np.zeros_like(found.abort)
+    if part is not None:
+        abort[: last + 1] = part.abort
+    whole = last + 1 == len(abort)
+    return found.backed(Elder(abort=abort, whole=lambda: part if whole else weigh(older)))
 
 
 def waiting(question: Question, policy: Policy, record: Record) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from analysis import evidence
+from analysis import resumed
 from analysis.judge import judge
 from analysis.record import Record
 from bench.evidence import RUNS, Line
@@ -34,8 +34,7 @@ def lines() -> list[Line]:
 
 def _both(release: Release, record: Record) -> tuple[float, float]:
     """Return milliseconds of a verdict whose past nobody judged before, and of the verdict one look later."""
-    evidence.ABORTS.forget()
-    evidence.PROMOTES.forget()
+    resumed.forget()
     return _ms(release, record, LOOKS - 2), _ms(release, record, LOOKS - 1)
 
 

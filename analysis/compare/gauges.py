@@ -23,7 +23,7 @@ from analysis.compare.paired import GaugeArms, Integers, Paired, Scale, pair
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
 from analysis.policy import Alphas
-from analysis.sequential import backed
+from analysis.sequential import Older, backed
 from analysis.student import half_width, log_mixture
 from analysis.types import BoolArray, Direction, Effect
 
@@ -194,7 +194,7 @@ class GaugeEvidence:
         ``history`` or ``run``.
     flags : tuple of str
         ``noise: run``, ``one stable pod``, ``pod-limited``, ``always zero``, ``level near zero``.
-    elder : GaugeEvidence, optional
+    elder : Older, optional
         Of replicas that are old enough to abort by.
     """
 
@@ -209,7 +209,7 @@ class GaugeEvidence:
     step: Floats
     noise_source: str
     flags: tuple[str, ...] = ()
-    elder: GaugeEvidence | None = None
+    elder: Older | None = None
 
     @property
     def ends(self) -> Floats:
@@ -242,7 +242,7 @@ class GaugeEvidence:
         reduced = self._again(replace(self.data, left_out=before | skipped))
         return reduced if self.elder is None else reduced.backed(self.elder.without_looks(left_out))
 
-    def backed(self, elder: GaugeEvidence | None) -> GaugeEvidence:
+    def backed(self, elder: Older | None) -> GaugeEvidence:
         """Return itself with an abort that ``elder``, weighed on older replicas, says too."""
         return replace(self, abort=backed(self.abort, None if elder is None else elder.abort), elder=elder)
 

@@ -29,7 +29,7 @@ from analysis.compare.scores import Shift
 from analysis.errors import InvalidInput
 from analysis.evidence import Null, log_likelihood
 from analysis.grid import Floats
-from analysis.sequential import backed
+from analysis.sequential import Older, backed
 from analysis.types import BoolArray
 
 SAME_EDGE = 1e-6
@@ -125,7 +125,7 @@ class LatencyEvidence:
         ``no_baseline``, ``noise: prior``, ``dispersion: run``, ``pods: unknown``, ``one stable pod``, ``weak guard``,
         ``no guard``, ``pod-limited``, ``slo edge moved``, ``histogram too short`` (nothing can be promoted by it),
         ``coarse buckets`` (nine in ten stable requests in one: a shift within it is not seen).
-    elder : LatencyEvidence, optional
+    elder : Older, optional
         The same on replicas that are old enough to abort by.
     """
 
@@ -148,7 +148,7 @@ class LatencyEvidence:
     bad_share: float | None
     noise_source: str
     flags: tuple[str, ...] = ()
-    elder: LatencyEvidence | None = None
+    elder: Older | None = None
 
     @property
     def used(self) -> BoolArray:
@@ -200,7 +200,7 @@ class LatencyEvidence:
         )  # fmt: skip
         return left if self.elder is None else left.backed(self.elder.without_looks(left_out))
 
-    def backed(self, elder: LatencyEvidence | None) -> LatencyEvidence:
+    def backed(self, elder: Older | None) -> LatencyEvidence:
         """Return itself with an abort that ``elder``, weighed on older replicas, says too."""
         return replace(self, abort=backed(self.abort, None if elder is None else elder.abort), elder=elder)
 

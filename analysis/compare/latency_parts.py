@@ -17,9 +17,10 @@ from analysis.compare.latency_arms import PreparedLatency
 from analysis.compare.scores import Shift, shift_of
 from analysis.compare.tails import both_nulls, tolerated_ratio
 from analysis.errors import InvalidInput
-from analysis.evidence import Null, log_sum
+from analysis.evidence import Null
 from analysis.grid import Floats
 from analysis.policy import Alphas
+from analysis.stakes import log_sum
 from analysis.types import BoolArray
 
 HALF = float(np.log(0.5))

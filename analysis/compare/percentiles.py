@@ -18,7 +18,7 @@ from analysis.compare.counts import demanded
 from analysis.compare.gauges import GaugeData, GaugeEvidence, GaugeQuestion
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
-from analysis.sequential import backed
+from analysis.sequential import Older, backed
 from analysis.types import BoolArray
 
 MOST_CENSORED: Final = 1 / 3
@@ -65,7 +65,7 @@ class PercentileEvidence:
         Of the least: every percentile must be proved.
     flags : tuple of str
         ``low_power``, ``censored``, and those of the percentiles.
-    elder : PercentileEvidence, optional
+    elder : Older, optional
         The same on replicas that are old enough to abort by.
     """
 
@@ -78,7 +78,7 @@ class PercentileEvidence:
     promote: Floats
     step: Floats
     flags: tuple[str, ...]
-    elder: PercentileEvidence | None = None
+    elder: Older | None = None
 
     @property
     def _first(self) -> GaugeEvidence:
@@ -126,7 +126,7 @@ class PercentileEvidence:
         found = replace(self, by_name=reduced, warn=warn, tolerated=tolerated, abort=abort)
         return found if self.elder is None else found.backed(self.elder.without_looks(left_out))
 
-    def backed(self, elder: PercentileEvidence | None) -> PercentileEvidence:
+    def backed(self, elder: Older | None) -> PercentileEvidence:
         """Return itself with an abort that ``elder``, weighed on older replicas, says too."""
         return replace(self, abort=backed(self.abort, None if elder is None else elder.abort), elder=elder)
 

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc
 
-from analysis.evidence import ABORTS, AbortState, Looks, Null, abort_evidence
+from analysis.evidence import ABORTS, Looks, Null, abort_evidence
 from analysis.grid import POD_SDS, Floats
 from analysis.noise import neighbour_dispersion
+from analysis.stakes import AbortState
 from analysis.types import BoolArray
 
 LEAST_EXCEEDANCE: Final = 2e-5

@@ -276,3 +276,21 @@ def test_operations_do_not_depend_on_traffic():
             sys.setprofile(None)
         calls.append(len(seen))
     assert calls[0] == calls[1] > 0
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5, 11])
+def test_evidence_beyond_what_numbers_hold_goes_on_as_logarithms(cut):
+    """A broken release earns more than e**600; the definition says the same, and so does going on from any look."""
+    shape = (1, 14)
+    bad = np.where(np.arange(14) < 9, 0.6, 0.01)[None] * 40_000.0
+    looks = looks_of(
+        bad, np.full(shape, 40_000.0), np.full(shape, 400.0), np.full(shape, 40_000.0),
+        c=np.linspace(0.003, 0.001, 14)[None],
+    )  # fmt: skip
+    log_e, state = abort_evidence(looks, Null())
+    assert state.logs
+    assert log_e.max() > 600
+    np.testing.assert_allclose(log_e[0], slow_process.abort(slowly(looks), 1.0, 0.0), rtol=1e-9)
+    first, between = abort_evidence(looks.between(0, cut), Null())
+    then, _ = abort_evidence(looks.between(cut, 14), Null(), between)
+    assert np.array_equal(np.concatenate([first, then], axis=1), log_e)

@@ -10,10 +10,11 @@ from scipy.special import chdtri, ndtr
 
 from analysis.compare.gauges import GaugeData, GaugeQuestion
 from analysis.compare.latency_noise import learn
+from analysis.compare.latency_sums import sums_of
 from analysis.compare.layouts import Layout, Native, coarser, common_edges, native_layout, on_edges, sample_layout
 from analysis.compare.percentiles import uncensored
 from analysis.compare.percentiles import weigh as weigh_percentiles
-from analysis.compare.scores import looks_per_slot, midpoints, side_of
+from analysis.compare.scores import looks_per_slot, midpoints
 from analysis.compare.tails import (
     exceeding,
     guard_edge,
@@ -41,7 +42,7 @@ def test_scores_are_means_over_requests():
     rng = np.random.default_rng(1)
     data = counts(rng, 3, 4, 50.0)[None]
     data[0, 1, 2, 5] = np.nan
-    side = side_of(data, EDGES)
+    side = sums_of(data, EDGES).side
     middle = midpoints(EDGES)
     for pod, look in ((0, 0), (2, 3)):
         requests = np.repeat(middle, data[0, pod, look].astype(int))

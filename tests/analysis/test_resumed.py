@@ -5,36 +5,61 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis import evidence
+from analysis import evidence, resumed
 from analysis.compare import counts
+from analysis.compare.latency_noise import stable_of
 from analysis.evidence import Null
 from analysis.judge import judge
 from analysis.resumed import BACK, MOST, Resumed
 from tests.analysis.counts_examples import release
-from tests.analysis.record_examples import errors, policy
+from tests.analysis.kinds_examples import every_kind
+from tests.analysis.kinds_examples import release as kinds_release
+from tests.analysis.latency_examples import EDGES
+from tests.analysis.latency_examples import counts as counts_of_latency
 
 
 @pytest.fixture(autouse=True)
 def forgetful():
-    evidence.ABORTS.forget()
-    evidence.PROMOTES.forget()
+    resumed.forget()
 
 
 def prepared(looks):
     return counts.prepare(counts.arms_of(release(looks=looks), counts.CountsQuestion())).looks
 
 
-def test_a_release_watched_look_by_look_is_the_one_judged_at_once():
-    """Growing by one look at a time, every figure equals that of a judge who has forgotten everything."""
-    bad = np.r_[np.full(40, 1.0), np.full(30, 3.0)]
-    whole = errors(70, bad)
-    for look in range(20, 70, 5):
-        watched = judge(policy(), whole, float(whole.ends[look]))
-        evidence.ABORTS.forget()
-        evidence.PROMOTES.forget()
-        fresh = judge(policy(), whole, float(whole.ends[look]))
-        assert watched.evidence[0].log_e == fresh.evidence[0].log_e
-        assert (watched.verdict, watched.reason) == (fresh.verdict, fresh.reason)
+@pytest.mark.parametrize("harm", [False, True])
+@pytest.mark.parametrize("back", [1, 3])
+def test_a_release_watched_look_by_look_is_the_one_judged_at_once(harm, back):
+    """Every figure and word of every kind equals that of a judge who has forgotten everything."""
+    asked, whole = every_kind(), kinds_release(harm=harm)
+    looks = range(30, 30 + 10 * back, back)
+    watched = [repr(judge(asked, whole, float(whole.ends[look]))) for look in looks]
+    for look, report in zip(looks, watched, strict=True):
+        resumed.forget()
+        assert report == repr(judge(asked, whole, float(whole.ends[look])))
+
+
+def test_two_releases_that_part_share_only_what_they_had_in_common():
+    """The newest look of one is another's: what either learns of its own looks is not told to the other."""
+    rng = np.random.default_rng(3)
+    one = counts_of_latency(rng, 4, 40, 400.0)[None]
+    other = one.copy()
+    other[:, :, 31:] = counts_of_latency(rng, 4, 9, 400.0, shift=1.5)
+    seconds = np.full(40, 10.0)
+    together = []
+    for upto in (30, 31, 32, 36):
+        for each in (one, other):
+            stable = stable_of(each[:, :, :upto], EDGES, seconds[:upto], True)
+            together.append(repr(stable.learned(np.arange(1), upto)))
+    alone = []
+    for upto in (30, 31, 32, 36):
+        for each in (one, other):
+            resumed.forget()
+            stable = stable_of(each[:, :, :upto], EDGES, seconds[:upto], True)
+            alone.append(repr(stable.learned(np.arange(1), upto)))
+    assert together == alone
+    assert alone[0] == alone[1]
+    assert alone[4] != alone[5]
 
 
 @pytest.mark.parametrize("history", [pytest.param(0, id="noise learned in the run"), pytest.param(60, id="history")])
@@ -59,8 +84,7 @@ def test_going_on_is_bit_for_bit_what_a_replay_is(history, back):
 
     for upto in range(20, 80 + 1, back):
         watched = both(upto)
-        evidence.ABORTS.forget()
-        evidence.PROMOTES.forget()
+        resumed.forget()
         for one, other in zip(watched, both(upto), strict=True):
             assert np.array_equal(one, other)
 
@@ -87,7 +111,7 @@ def test_a_past_that_changed_is_computed_anew():
     first, _ = evidence.abort_evidence(looks, Null())
     moved = looks.without(np.arange(40) == 3)
     again, _ = evidence.abort_evidence(moved, Null())
-    evidence.ABORTS.forget()
+    resumed.forget()
     fresh, _ = evidence.abort_evidence(moved, Null())
     assert np.array_equal(again, fresh)
     assert not np.array_equal(again, first)

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from analysis.kinds import kind_of
 from analysis.policy import Gauge, Latency, Looks
 from analysis.types import Pairing, Side, State, Verdict
-from analysis.youth import born, grown, waiting, youth_of
+from analysis.youth import born, grown, waiting, weighed, youth_of
 from tests.analysis.latency_examples import EDGES, counts
 from tests.analysis.record_examples import START, errors, judged, pods, policy, proportion, question, record
 
@@ -190,3 +191,32 @@ def test_what_must_wait_never_outvotes_errors():
     assert report.verdict is Verdict.ABORT
     assert waiting(CPU, policy(CPU), both)
     assert math.isfinite(report.score)
+
+
+def briefly(name):
+    """Return a question and its record: slow or high for six minutes, then better than stable."""
+    brief = np.where(np.arange(LOOKS) < 24, 1.3, 0.9)
+    return {"latency": (SLOW, latencies(brief[:80], NEW)), "cpu": (CPU, levels(brief, notes=NEW))}[name]
+
+
+@pytest.mark.parametrize("name", ["latency", "cpu"])
+def test_older_replicas_are_weighed_only_where_an_abort_has_to_be_backed(name):
+    """Not a digit differs from weighing them to the end, nor when the burst check leaves looks out."""
+    asked, found = briefly(name)
+    wanted, kind = policy(asked), kind_of(asked, found)
+    assert kind.causal(found.questions[name])
+    lengths = []
+
+    def weigh(seen):
+        lengths.append(len(seen.ends))
+        return kind.weigh(asked, wanted, seen, None, None)
+
+    whole = weighed(weigh, asked, wanted, found)
+    part = weighed(weigh, asked, wanted, found, causal=True)
+    looks = len(found.ends)
+    assert lengths[:3] == [looks, looks, looks]
+    assert lengths[3] == 1 + int(np.flatnonzero(weigh(grown(asked, found, 300.0)).abort > 0)[-1]) < looks
+    assert np.array_equal(part.abort, whole.abort)
+    left_out = [41, 42]
+    assert np.array_equal(part.without_looks(left_out).abort, whole.without_looks(left_out).abort)
+    assert not np.array_equal(part.without_looks(left_out).abort, part.abort)

@@ -1,0 +1,198 @@
+"""
+Where an abort process stands, and how looks move it.
+
+The null is a belief about the pods that each look corrects; at every look a share of the bet is staked on "harm starts
+now" (`analysis.evidence.abort_evidence`). Only the two short loops below go look by look: where the stakes go is one
+product with the harm matrix for many looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from analysis.grid import HARM, TINY, Floats
+from analysis.types import BoolArray
+
+LOG_ZERO: Final = -1e300
+LARGEST: Final = 1e250
+"""Evidence that numbers hold; what lies beyond is kept as logarithms, which costs time."""
+ROWS: Final = 32
+"""Rows of one product with the harm matrix."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AbortState:
+    """
+    Where N abort processes stand.
+
+    Parameters
+    ----------
+    null : (N, 156) float64
+        Belief about the pods after the looks so far; rows sum to 1.
+    harm : (N, 156) float64
+        What was staked on harm, grown by what the looks said.
+    logs : bool
+        Whether ``harm`` is logarithms, since it once was more than `LARGEST`.
+    cash : (N,) float64
+        What is not staked yet.
+    prior, factor, weights : (N or 1, 156), (N,), (N, 7) float64
+        The belief of the last look, and the pods that it came from.
+    looks : int
+    """
+
+    null: Floats
+    harm: Floats
+    logs: bool
+    cash: Floats
+    prior: Floats
+    factor: Floats
+    weights: Floats
+    looks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stakes:
+    """
+    What B looks bring, time first so that each of them lies together in memory.
+
+    Parameters
+    ----------
+    gain : (B, N, 156) float64
+        Log likelihood ratio of every node.
+    mass : (B, N, 1) float64
+        Share of the bet that is staked at each look.
+    priors : (B or 1, N or 1, 156) float64
+        What is believed of the pods at each look.
+    moved : (B,) bool
+        Where that belief is another than at the look before.
+    """
+
+    gain: Floats
+    mass: Floats
+    priors: Floats
+    moved: BoolArray
+
+    def prior(self, look: int) -> Floats:
+        """Return the belief at one look, (N or 1, 156)."""
+        return np.asarray(self.priors[look if len(self.priors) > 1 else 0])
+
+
+def advance(state: AbortState, stakes: Stakes) -> tuple[Floats, AbortState]:
+    """
+    Return the log evidence at each of B looks, (N, B), and where the processes stand after them.
+
+    Parameters
+    ----------
+    state : AbortState
+        ``factor`` and ``weights`` are those of the last of these looks already.
+    stakes : Stakes
+
+    Notes
+    -----
+    In this order: belief moves to what is now known of the pods; harm starts here; from the second look on, or the
+    pods are drawn anew here; the look is weighed. What one look does depends on nothing but the looks before it, to the
+    last bit, however many are taken at once.
+    """
+    top = stakes.gain.max(axis=-1, keepdims=True)  # in every node alike: it cancels, and nothing overflows
+    weight = np.exp(stakes.gain - top)
+    before, moved, scale, null = _beliefs(state, stakes, weight)
+    fresh = np.maximum(stakes.mass * _started(before, state.looks), TINY)
+    weight /= scale
+    cash = _cash(state.cash, stakes.mass[..., 0])
+    safe, log_e, harm = 0, np.empty(cash.shape), state.harm
+    if not state.logs:
+        grown = _grown(harm, fresh, moved, weight)
+        sums = grown.sum(axis=-1) + np.maximum(cash, TINY)
+        within = (sums <= LARGEST).all(axis=1)  # neither is what is no number
+        safe = len(within) if within.all() else int(within.argmin())
+        log_e[:safe] = np.log(sums[:safe])
+        harm = grown[safe - 1] if safe else harm
+    logs = state.logs or safe < len(log_e)
+    if logs and not state.logs:
+        with np.errstate(divide="ignore"):
+            harm = np.maximum(np.log(harm), LOG_ZERO)
+    for k in range(safe, len(log_e)):
+        harm = np.logaddexp(harm - np.log(moved[k]), np.log(fresh[k])) + (stakes.gain[k] - top[k] - np.log(scale[k]))
+        log_e[k] = np.logaddexp(log_sum(harm), np.log(np.maximum(cash[k], TINY)))
+    return log_e.T, AbortState(
+        null=null,
+        harm=harm.copy(),
+        logs=logs,
+        cash=cash[-1],
+        prior=stakes.prior(-1),
+        factor=state.factor,
+        weights=state.weights,
+        looks=state.looks + len(log_e),
+    )
+
+
+def _beliefs(state: AbortState, stakes: Stakes, weight: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """
+    Return the null before each look, (B, N, 156), how far it had to be scaled there and after the look, and its end.
+
+    ``weight`` is what the look says of each node, up to a factor per look and release.
+    """
+    count, releases = weight.shape[:2]
+    before = np.empty(weight.shape)
+    moved, scale = np.ones((count, releases, 1)), np.empty((count, releases, 1))
+    kept, drawn = 1 - stakes.mass, np.broadcast_to(stakes.mass * stakes.priors, weight.shape)
+    null, prior = state.null.copy(), state.prior
+    for k in range(count):
+        if stakes.moved[k]:
+            fresh = stakes.prior(k)
+            null *= fresh / prior
+            np.add.reduce(null, axis=1, keepdims=True, out=moved[k])
+            null /= moved[k]
+            prior = fresh
+        before[k] = null
+        if k or state.looks:
+            null *= kept[k]
+            null += drawn[k]
+        null *= weight[k]
+        np.add.reduce(null, axis=1, keepdims=True, out=scale[k])
+        null /= scale[k]
+    return before, moved, scale, null
+
+
+def _started(before: Floats, looks: int) -> Floats:
+    """
+    Return where harm takes what starts at each look, (B, N, 156).
+
+    A product may round differently with its size, so that all of one process have the same size, cut at the same looks.
+    """
+    count, releases, nodes = before.shape
+    together = max(1, ROWS // releases)
+    ahead = looks % together
+    whole = -(-(ahead + count) // together)
+    if together > 1:
+        filled = np.zeros((whole * together, releases, nodes))
+        filled[ahead : ahead + count] = before
+        before = filled
+    found = before.reshape(whole, together * releases, nodes) @ HARM
+    return np.asarray(found.reshape(-1, releases, nodes)[ahead : ahead + count])
+
+
+def _grown(harm: Floats, fresh: Floats, moved: Floats, weight: Floats) -> Floats:
+    """Return what is staked on harm after each look, (B, N, 156)."""
+    found = np.empty(fresh.shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k, here in enumerate(found):
+            np.divide(harm, moved[k], out=here)
+            here += fresh[k]
+            here *= weight[k]
+            harm = here
+    return found
+
+
+def _cash(before: Floats, mass: Floats) -> Floats:
+    """Return what is left after each look, (B, N)."""
+    return np.cumsum(np.concatenate([before[None], -mass]), axis=0)[1:]
+
+
+def log_sum(logs: Floats) -> Floats:
+    """Return ``ln sum exp`` over the last axis; the largest term is taken out first, so nothing overflows."""
+    top = logs.max(axis=-1, keepdims=True)
+    return np.asarray(np.log(np.exp(logs - top).sum(axis=-1)) + top[..., 0])
