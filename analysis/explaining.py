@@ -372,4 +372,7 @@ def _cost_of_step(found: Evidence) -> str:
         return "the step keeps within its budget"
     if cost is None:
         return f"the step keeps within its budget of {words.count(budget)} extra bad events in ten minutes"
-    return f"the step costs at most {words.count(cost)} extra bad events in ten minutes (budget {words.count(budget)})"
+    return (
+        f"the step costs at most {words.count(cost)} extra bad events in ten minutes"
+        f" (budget {words.count(budget)} beyond the tolerance)"
+    )

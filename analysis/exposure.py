@@ -2,7 +2,9 @@
 What the requests alone say, before bad events are split: how many pods really serve, and weight steps.
 
 Steps are read from the exposure and from nothing else, so the record gives the same answer however often
-it is asked. A wrong detection costs a little evidence, never validity.
+it is asked. A wrong detection costs a little evidence, never validity. A look that lost a scrape to the next one seems
+to be two steps, there and back: where a fault may have begun is counted from the first sight of it, and what a step
+asks for waits one look to see whether the share stays.
 """
 
 from __future__ import annotations
@@ -81,8 +83,54 @@ def weight_steps(total_canary: Floats, total_baseline: Floats, exposure: Exposur
     -------
     (N, K) bool
         True where the odds differ from those pooled since the last step by a factor of 1.3 and by five
-        standard errors, with the dispersion of the split learned from neighbouring looks (3 before 8 looks).
+        standard errors, with the dispersion of the split learned from neighbouring looks (3 before 8 looks). Whether
+        look k is one is read from looks up to k.
+
+    See Also
+    --------
+    settled_steps : those that were still steps one look later.
     """
+    return _steps(total_canary, total_baseline, exposure, patient=False)
+
+
+def settled_steps(
+    seen: BoolArray, total_canary: Floats, total_baseline: Floats, exposure: Exposure = "requests"
+) -> BoolArray:
+    """
+    Return at which looks the traffic split had changed, as the look after them shows it.
+
+    Parameters
+    ----------
+    seen : (N, K) bool
+        What `weight_steps` returns for the same requests.
+    total_canary, total_baseline : (N, K) float64
+        Requests per look.
+    exposure : {"requests", "time", "units"}, default "requests"
+        As for `weight_steps`.
+
+    Returns
+    -------
+    (N, K) bool
+        Like ``seen``, without looks that together with the next one have the odds from before them, within a factor of
+        1.3: what one look lacked the other had too much (a scrape that came late, a look that holds no whole number of
+        scrapes). The newest look has no next one and counts as seen.
+    """
+    steps = seen.copy()
+    rows = np.flatnonzero(seen.any(axis=1))
+    if rows.size:
+        steps[rows] = _steps(total_canary[rows], total_baseline[rows], exposure, patient=True)
+    return steps
+
+
+def seen_and_settled(
+    total_canary: Floats, total_baseline: Floats, exposure: Exposure = "requests"
+) -> tuple[BoolArray, BoolArray]:
+    """Return what `weight_steps` sees, and what of it `settled_steps` lets stand; arguments as there."""
+    seen = weight_steps(total_canary, total_baseline, exposure)
+    return seen, settled_steps(seen, total_canary, total_baseline, exposure)
+
+
+def _steps(total_canary: Floats, total_baseline: Floats, exposure: Exposure, *, patient: bool) -> BoolArray:
     N, K = total_canary.shape
     steps = np.zeros((N, K), dtype=bool)
     served = (total_canary > 0) & (total_baseline > 0)
@@ -105,17 +153,34 @@ def weight_steps(total_canary: Floats, total_baseline: Floats, exposure: Exposur
             likely &= shift >= STEP_SIGMAS * np.sqrt(SPLIT_INFLATION) * error  # dispersion is never below 1
         moved = []
         for place, row in enumerate(open_rows):
+            returned = -1
             for k in np.flatnonzero(likely[place]):
+                if k <= returned:
+                    continue
                 span = served[row] & (look >= since[row]) & (look < k)
                 if exposure == "units" and span.sum() < SPLIT_LOOKS:
                     continue
                 phi = _split_dispersion(total_canary[row, span], total_baseline[row, span])
                 if shift[place, k] >= STEP_SIGMAS * np.sqrt(phi) * error[place, k]:
+                    level = pooled_c[place, k] / pooled_s[place, k]
+                    if patient and (back := _returned(n_c[place], n_s[place], served[row], int(k), level)) is not None:
+                        returned = back
+                        continue
                     steps[row, k], since[row] = True, k
                     moved.append(row)
                     break
         open_rows = np.array(moved, dtype=np.int64)
     return steps
+
+
+def _returned(canary: Floats, baseline: Floats, served: BoolArray, look: int, level: float) -> int | None:
+    """Return the next look of both sides if with it the odds since ``look`` are as before, else None."""
+    later = np.flatnonzero(served[look + 1 :])
+    if not later.size:
+        return None
+    following = look + 1 + int(later[0])
+    odds = (canary[look] + canary[following]) / (baseline[look] + baseline[following])
+    return following if abs(np.log(odds / level)) < np.log(STEP_RATIO) else None
 
 
 def _before(totals: Floats) -> Floats:

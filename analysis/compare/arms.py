@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.demand import LARGEST_SLACK, final_slack, next_weight, step_slack
 from analysis.evidence import Integers, Looks, Null, abort_evidence, promote_evidence, promote_start, start_masses
-from analysis.exposure import Exposure, pod_factor, weight_steps
+from analysis.exposure import Exposure, pod_factor, seen_and_settled
 from analysis.grid import Floats
 from analysis.noise import FEWEST_LOOKS, clean, over_run
 from analysis.types import BoolArray
@@ -145,7 +145,7 @@ def prepare(arms: Arms) -> Prepared:
     x_c, n_c = canary_bad.sum(axis=1), canary_total.sum(axis=1)
     x_s, n_s = stable_bad.sum(axis=1), stable_total.sum(axis=1)
     served = (n_c > 0) & (n_s > 0)
-    steps = weight_steps(n_c, n_s, arms.exposure)
+    marks, steps = seen_and_settled(n_c, n_s, arms.exposure)
     first = np.where(served.any(axis=1), served.argmax(axis=1), served.shape[1])
     sound = ~inconsistent[:, None, :]
     history = arms.history
@@ -167,7 +167,7 @@ def prepare(arms: Arms) -> Prepared:
         phi=noise.phi,
         pod_factor=pod_factor(canary_total, stable_total, arms.visible),
         pod_weights=noise.pod_weights,
-        start_mass=start_masses(steps, first),
+        start_mass=start_masses(marks, first),
     )
     return Prepared(
         looks=looks,

@@ -26,7 +26,7 @@ from analysis.compare.tails import (
     well_placed,
 )
 from analysis.evidence import Integers, Looks, start_masses
-from analysis.exposure import pod_factor, weight_steps
+from analysis.exposure import pod_factor, seen_and_settled
 from analysis.grid import Floats
 from analysis.types import BoolArray
 
@@ -138,7 +138,7 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     n_c, n_s = (side.total.sum(axis=1) for side in sides)
     used = (n_c > 0) & (n_s > 0)
     first = np.where(used.any(axis=1), used.argmax(axis=1), used.shape[1])
-    steps = weight_steps(n_c, n_s)
+    marks, steps = seen_and_settled(n_c, n_s)
     unknown = np.ones(used.shape)
     looks = ShiftLooks(
         canary=sides[0], baseline=sides[1], used=used, seconds=arms.seconds, visible=arms.visible, bets=used,
@@ -152,7 +152,7 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     is_slo = np.isin(edge, arms.slo)
     factor = held(pod_factor(sides[0].total, sides[1].total, arms.visible))
     above = exceeding(complete(canary).sum(axis=1)), stable.above[:, :, stable.early :].sum(axis=1)
-    rows = _edge_rows(above, (n_c, n_s), used, tails, factor, start_masses(steps, first), (release, edge))
+    rows = _edge_rows(above, (n_c, n_s), used, tails, factor, start_masses(marks, first), (release, edge))
     short = tails.exceedance[:, -1] > MOST_EXCEEDANCE
     known = arms.noise.tail_known if arms.noise is not None else np.zeros(len(used), dtype=bool)
     return PreparedLatency(

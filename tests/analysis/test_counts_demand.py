@@ -21,7 +21,7 @@ from analysis.compare.effects import (
 )
 from analysis.demand import final_slack, next_weight, step_slack
 from analysis.evidence import start_masses
-from analysis.exposure import pod_factor, weight_steps
+from analysis.exposure import pod_factor, settled_steps, weight_steps
 from analysis.grid import Floats
 from analysis.types import State
 from tests.analysis.counts_examples import history, release
@@ -73,6 +73,33 @@ def test_connections_that_stick_are_learned_within_eight_looks():
     quiet = steps[~steps[:, :8].any(axis=1)]
     assert len(quiet) > 150
     assert quiet.any(axis=1).mean() <= 0.02
+
+
+def test_a_scrape_that_came_late_is_no_step():
+    """One look has half the canary's requests and the next half as many again: seen at once, forgotten a look later."""
+    canary, stable = np.full((1, 20), 500.0), np.full((1, 20), 4500.0)
+    canary[0, 10:12] = 250.0, 750.0
+    seen = weight_steps(canary, stable)
+    assert list(np.flatnonzero(seen[0])) == [10, 11]
+    assert not settled_steps(seen, canary, stable).any()
+    newest = weight_steps(canary[:, :11], stable[:, :11])
+    assert list(np.flatnonzero(settled_steps(newest, canary[:, :11], stable[:, :11]))) == [10]
+
+
+def test_looks_of_two_and_of_three_scrapes_are_no_steps():
+    """Two and a half scrapes a look: whoever has three in one has two in the next, and the split stays what it is."""
+    turns = np.arange(40) % 2 == 0
+    canary, stable = np.where(turns, 300.0, 200.0)[None, :], np.where(turns, 200.0, 300.0)[None, :]
+    assert not settled_steps(weight_steps(canary, stable), canary, stable)[:, :-1].any()
+
+
+@pytest.mark.parametrize("weights", [[0.05, 0.1, 0.25, 0.5], [0.2, 0.4, 0.6], [0.5, 0.6]])
+def test_a_step_that_stays_is_settled(weights: list[float]):
+    """Steps of a rollout are the same a look later."""
+    canary = np.repeat(weights, 12)[None, :] * 5000.0
+    seen = weight_steps(canary, 5000.0 - canary)
+    assert list(np.flatnonzero(seen[0])) == [12 * n for n in range(1, len(weights))]
+    np.testing.assert_array_equal(settled_steps(seen, canary, 5000.0 - canary), seen)
 
 
 def test_steps_do_not_depend_on_errors():

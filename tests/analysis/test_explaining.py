@@ -111,7 +111,10 @@ def test_a_promotion_says_what_was_proved_for_the_step_that_is_taken():
     made = evidence(errors(180))
     assert re.search(r"no worse than tolerated, odds [\d,]+ : 1$", affordable(made, final=True))
     said = affordable(made, final=False)
-    told = re.search(r"the step costs at most (\d+) extra bad events in ten minutes \(budget (\d+)\), odds", said)
+    told = re.search(
+        r"the step costs at most (\d+) extra bad events in ten minutes \(budget (\d+) beyond the tolerance\), odds",
+        said,
+    )
     assert [int(number) for number in told.groups()] == [
         round(made.forecast["step_cost"]), round(made.details["step_budget"]),
     ]  # fmt: skip
