@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
+import urllib.parse
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from tests.native_histograms import Histogram, time_series
 from tests.prometheus_server import running
 from tests.webhook.sources.scene import BASELINE, CANARY, LOOK, NEW, SCRAPE, STABLE, STABLE2, T0, Scene, codes, policy
 from webhook import queries
+from webhook.policies import Policies
 from webhook.ports import Span
 from webhook.readings import readings
 from webhook.recording import Recorder
@@ -77,6 +81,16 @@ def scene(prometheus, source):
     return NativeScene(server=prometheus, source=source, namespace=f"ns-{next(_numbers)}")
 
 
+def joins(scene, at):
+    """Return whether a Prometheus can label native histograms by a join; those before 2.44 lose them on the way."""
+    series = f'latency_seconds{{job="{scene.namespace}/cart"}}'
+    asked = {"query": f"{series} * on (job, instance) group_left (k8s_pod_name) target_info", "time": at}
+    with urllib.request.urlopen(
+        f"{scene.server.url}/api/v1/query?{urllib.parse.urlencode(asked)}", timeout=5
+    ) as answer:
+        return any("histogram" in one for one in json.load(answer)["data"]["result"])
+
+
 def steady(n, schema=0, **buckets):
     """Return ``n + 1`` samples that grow by as much in each step."""
     grows = {int(name[1:]): by for name, by in buckets.items()}
@@ -96,6 +110,28 @@ def test_looks_hold_what_was_observed_in_them(scene):
     assert [np.array(look["baseline"][STABLE]["counts"])[:4].tolist() for look in counts[1:]] == [whole.tolist()] * 3
     assert counts[2]["canary"][NEW]["counts"][:4] == [4, 0, 2, 0]
     assert sum(counts[2]["canary"][NEW]["counts"]) == 6
+
+
+def test_an_info_series_names_the_pods_of_native_histograms(scene):
+    """What is pushed by processes without a pod is joined to the series that names it, on both sides."""
+    info = {"series": "target_info", "match": ["job", "instance"], "label": "k8s_pod_name"}
+    question = {"name": "latency", "kind": "latency", "histogram": "latency_seconds{$side}", "replica_from": info}
+    asked = Policies.inline({"controller": "argo", "select": {"by": "k8s-pod"}, "questions": [question]})
+    job = f"{scene.namespace}/cart"
+    moments = [T0 + SCRAPE * k - 5.0 for k in range(9)]
+    for instance, pod, growth in (("a1", STABLE, 10), ("b1", NEW, 3)):
+        target = {"job": job, "instance": instance}
+        named = {"__name__": "target_info", **target, "k8s_namespace_name": scene.namespace, "k8s_pod_name": pod}
+        scene.write((named, [(moment, 1.0) for moment in moments]))
+        grown = dict(zip(moments, steady(8, b0=growth, b2=1), strict=True))
+        scene.publish(time_series({"__name__": "latency_seconds", **target}, grown))
+    closed = scene.closed(asked, 4, native=["latency"])
+    if not joins(scene, moments[-1]):
+        assert codes(closed, "latency") == ["renamed"] * 4
+        return
+    assert codes(closed, "latency") == [None] * 4
+    last = closed.rows[-1]["questions"]["latency"]
+    assert [last["baseline"][STABLE]["counts"][:3], last["canary"][NEW]["counts"][:3]] == [[20, 0, 2], [6, 0, 2]]
 
 
 def test_label_sets_of_one_pod_are_added_up_and_may_be_born(scene):
