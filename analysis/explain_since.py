@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from analysis import words
+from analysis.compare.latency_effects import seconds
 from analysis.explaining import LEANING, Standing, goals_of, log_e_of, odds_of, state_of
-from analysis.policy import Policy, Question
+from analysis.policy import Latency, Policy, Question, Rate
+from analysis.rates import unit_of
 from analysis.record import Record
 from analysis.report import Evidence, about
 from analysis.since import SinceEvidence
@@ -18,6 +21,8 @@ from analysis.student import half_width
 from analysis.types import Effect, Json, State
 
 LEVEL: Final = 0.95
+LOOSE: Final = 1e6
+"""A ratio whose bounds lie so far apart is not bounded."""
 SATURATED: Final = "evidence against earlier days does not grow with time: say by an override what is to happen"
 
 
@@ -65,8 +70,17 @@ def evidence_of(
             "provable_within": found.provable(policy.alpha.promote),
             "burst_look": None if standing.burst is None else float(record.ends[standing.burst]),
             "share_of_abort": standing.omega,
+            **_unit(question, found),
         },
     )
+
+
+def _unit(question: Question, found: SinceEvidence) -> dict[str, Json]:
+    """Return in which unit events are read, for a question that counts them by something else than requests."""
+    if not isinstance(question, Rate):
+        return {}
+    factor, unit = unit_of(question, *(side["rate"] for side in _counts(found).values() if side["rate"] is not None))
+    return {"unit": unit, "per": factor}
 
 
 def effect(found: SinceEvidence) -> Effect | None:
@@ -101,9 +115,23 @@ def _compared(question: Question, found: SinceEvidence, size: Effect | None) -> 
     after, before = (counts[side][key] for side in ("canary", "baseline"))
     if after is None or before is None:
         return f"{label}: nothing to compare with from before"
-    write = words.percent if question.kind == "proportion" else words.number
-    text = f"{label} {write(after)} since, {write(before)} before"
-    return text if size is None else f"{text} ({words.ratio(size.estimate)}, {words.bounds(size.low, size.high)})"
+    if isinstance(question, Rate):
+        factor, unit = unit_of(question, after, before)
+        text = f"{label} {words.number(after * factor)} since, {words.number(before * factor)} before {unit}"
+    else:
+        write = _writing(question)
+        text = f"{label} {write(after)} since, {write(before)} before"
+    if size is None:
+        return text
+    known = size.low > 1 / LOOSE or size.high < LOOSE
+    bounds = f", {words.bounds(size.low, size.high)}" if known else ""
+    return f"{text} ({words.ratio(size.estimate)}{bounds})"
+
+
+def _writing(question: Question) -> Callable[[float], str]:
+    if isinstance(question, Latency) and question.histogram is not None:
+        return seconds
+    return words.percent if question.kind == "proportion" else words.number
 
 
 def _reason(
@@ -112,9 +140,10 @@ def _reason(
     head = _compared(question, found, size)
     days = f"{found.days} earlier days" if found.days else "no earlier days"
     warn, promote, step = (float(values[-1]) for values in (found.warn, found.promote, found.step))
-    if state in (State.WORSE, State.DEGRADED):
-        frozen = "" if state is State.WORSE else ", frozen"
-        return f"{head}: worse since the release, odds {words.odds(warn)}, {days}{frozen}"
+    if state is State.WORSE:  # what was proved once stays proved
+        return f"{head}: worse since the release, odds {words.odds(float(np.max(found.warn)))}, {days}"
+    if state is State.DEGRADED:
+        return f"{head}: worse since the release, odds {words.odds(warn)}, {days}, frozen"
     limit = words.ratio(found.setting.ratio)
     if state in (State.NO_WORSE, State.BETTER) and step >= -math.log(policy.alpha.step):
         said = "better than" if state is State.BETTER else f"no worse than {limit}"
@@ -122,7 +151,9 @@ def _reason(
     if warn >= LEANING and warn > step:
         return f"{head}: leans to worse since the release, odds {words.odds(warn)}, {days}"
     least = found.provable(policy.alpha.promote)
-    reach = f"they can prove {words.ratio(least)} at best" if math.isfinite(least) else "they can prove nothing"
+    reach = f"{words.ratio(least)} at best" if math.isfinite(least) else "nothing can be proved"
+    if least > found.setting.ratio:  # not even of an equal release, however much is counted
+        reach += ", more time will not help"
     goal = promote if standing.final else step
     late = "; past its deadline: a person decides" if standing.deadline_left <= 0 else ""
-    return f"{head}: not proved within {limit} since the release, odds {words.odds(goal)}; {days}: {reach}{late}"
+    return f"{head}: not proved within {limit}, odds {words.odds(goal)}; {days}: {reach}{late}"

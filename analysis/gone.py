@@ -35,6 +35,11 @@ def applies(question: Question, record: Record) -> bool:
     return PAST in found.notes and gone_since(question, record) is not None
 
 
+def without_past(question: Question, record: Record) -> bool:
+    """Return whether only the canary serves and nothing is known of an earlier time: no comparison will ever be had."""
+    return gone_since(question, record) is not None and not applies(question, record)
+
+
 def kind_of(question: Question, found: QuestionRecord) -> Kind | None:
     """Return whether a question moves like a rate or like a level; None where it has no such numbers."""
     fields = {*found.canary.fields, *found.baseline.fields}

@@ -17,6 +17,7 @@ import numpy as np
 from analysis import limits, routing, words
 from analysis.alarms import alarming
 from analysis.explaining import affordable
+from analysis.gone import without_past
 from analysis.policy import Limits, Policy
 from analysis.record import Record
 from analysis.remarks import left_out, remarks
@@ -28,6 +29,7 @@ from analysis.weighing import Demand, Harm, Weighed, answered, demanded, harm_of
 SILENT = frozenset({State.NO_DATA, State.INCOMPARABLE, State.STALE})
 PROVED = frozenset({State.NO_WORSE, State.BETTER})
 UNSOUND = {"no_baseline": "no baseline traffic any more: nothing is left to compare the canary with"}
+LONELY = "; nothing is known of before: more time will not help"
 FEWEST_STEP_LOOKS = 2
 
 
@@ -152,13 +154,22 @@ def _decide(
     missing = "" if obstacle else missing_proof(policy, record, counted, demand, weighed)
     if not obstacle and not missing:
         return Verdict.PROMOTE, _praise(policy, counted, demand)
-    if _overdue(policy, record) and not any(_holds_silent(policy, e) for e in counted):
+    lonely = demand.stage is Stage.POST and _lonely(policy, record, counted)
+    if _overdue(policy, record) and (lonely or not any(_holds_silent(policy, e) for e in counted)):
         late = f"undecided for {words.duration(policy.deadline.after)}: "
         if policy.deadline.then == "abort" and not misrouted:
             return Verdict.ABORT, late + (obstacle or missing)
         if not obstacle and _bounded(policy, counted):
             return Verdict.PROMOTE, late + f"every upper bound lies below {words.ratio(policy.deadline.limit or 0)}"
-    return Verdict.HOLD, obstacle or missing
+    return Verdict.HOLD, (obstacle or missing) + (LONELY if lonely else "")
+
+
+def _lonely(policy: Policy, record: Record, counted: Sequence[Evidence]) -> bool:
+    """Return whether all that is silent is so because only the canary serves, as is so after a switch."""
+    silent = [e for e in counted if _holds_silent(policy, e)]
+    return bool(silent) and all(
+        e.state is State.NO_DATA and without_past(policy.question(e.name), record) for e in silent
+    )
 
 
 def proved_harm(policy: Policy, record: Record, counted: Sequence[Evidence], harm: Harm) -> str:

@@ -128,6 +128,38 @@ def test_a_deadline_ends_the_wait(then, verdict):
         assert "override" in report.evidence[0].advice[0]
 
 
+@pytest.mark.parametrize(
+    ("stage", "then", "verdict"),
+    [
+        pytest.param(Stage.POST, "hold", Verdict.HOLD, id="after a switch, hold"),
+        pytest.param(Stage.POST, "abort", Verdict.ABORT, id="after a switch, abort"),
+        pytest.param(Stage.FINAL, "abort", Verdict.HOLD, id="a baseline that never was is a selector's fault"),
+    ],
+)
+def test_a_deadline_ends_the_wait_where_nothing_is_known_of_before(stage, then, verdict):
+    """After a switch only the canary serves: with no past either, the reason says that time will not help."""
+    report = judged(policy(deadline=Deadline(after=HOUR, then=then)), released(1.0, notes={}), stage=stage)
+    assert report.verdict is verdict
+    assert ("more time will not help" in report.reason) == (stage is Stage.POST and then == "hold")
+
+
+def test_a_deadline_never_ends_the_wait_for_a_canary_that_is_silent():
+    """Nobody serves: that is a fault of somebody, and proves nothing."""
+    silent = released(1.0, notes={}, requests=0.0)
+    report = judged(policy(deadline=Deadline(after=HOUR, then="abort")), silent, stage=Stage.POST)
+    assert report.verdict is Verdict.HOLD
+
+
+def test_an_abort_tells_the_odds_that_proved_it():
+    """What was proved once stays proved, and is said with the odds of then."""
+    found = released(8.0)
+    found.questions["error-rate"].canary.fields["bad"][:, 40:] = 0.0
+    report = judged(policy(), found, stage=Stage.POST)
+    assert report.verdict is Verdict.ABORT
+    odds = float(report.reason.split("odds ")[1].split(" : ")[0].replace(",", "").removeprefix("over "))
+    assert odds >= 1000 > np.exp(report.evidence[0].log_e["worse"])
+
+
 def test_a_deadline_may_promote_by_the_bound():
     """``promote_if``: an upper bound since the release lies below the limit."""
     asked = policy(deadline=Deadline(after=HOUR, then="promote_if", limit=2.5))

@@ -21,6 +21,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from tests.calibration import report
 from tests.calibration.cells import CELLS, SEEDS, Row
 from tests.calibration.delays import DELAY_CELLS
+from tests.calibration.drift_kinds import DRIFT_KIND_CELLS
 from tests.calibration.drifts import DRIFT_CELLS
 from tests.calibration.gauges import GAUGE_CELLS
 from tests.calibration.latency_cells import CELLS as LATENCY_CELLS
@@ -37,6 +38,7 @@ EVERY: Final[tuple[Any, ...]] = (
     *GAUGE_CELLS,
     *VARIATION_CELLS,
     *DRIFT_CELLS,
+    *DRIFT_KIND_CELLS,
     *WARMUP_CELLS,
     *ROLLOUT_CELLS,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -47,6 +47,18 @@ class Days:
     days: int = 7
     ratio: float = 1.0
 
+    def warn(self, releases: int, rng: np.random.Generator) -> Floats:
+        """Return log E_warn at every look, (N, 24)."""
+        return evidence(draw(self, releases, rng))[0]
+
+
+class Served(Protocol):
+    """A service before and after a release."""
+
+    def warn(self, releases: int, rng: np.random.Generator) -> Floats:
+        """Return log E_warn of so many releases at every look, (N, 24)."""
+        ...
+
 
 def draw(kind: Days, releases: int, rng: np.random.Generator) -> Floats:
     """Return errors per minute, (N, 1 + K, 180): the release's day first, each from an hour before the start."""
@@ -80,7 +92,7 @@ class DriftCell:
 
     table: str
     name: str
-    kinds: tuple[Days, ...]
+    kinds: tuple[Served, ...]
     levels: dict[str, float] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
     releases: int = 2000
@@ -102,12 +114,12 @@ class DriftCell:
         return Row(table=self.table, cell=self.name, figure=figure, target=target, reached=reached, passed=passed)
 
 
-def _alarms(kind: Days, releases: int, seed: int, tick: Tick) -> Floats:
+def _alarms(kind: Served, releases: int, seed: int, tick: Tick) -> Floats:
     """Return, (N,), which releases reach 100 at some look."""
     parts = []
     for first in range(0, releases, CHUNK):
         count = min(CHUNK, releases - first)
-        warn, _ = evidence(draw(kind, count, np.random.default_rng([seed, first])))
+        warn = kind.warn(count, np.random.default_rng([seed, first]))
         parts.append(warn.max(axis=1) >= np.log(100))
         tick(count)
     return np.concatenate(parts).astype(np.float64)

@@ -40,6 +40,8 @@ TITLES: Final = {
     "V3": "series without counts, before and after",
     "D1": "no baseline, errors before and after: false alarms",
     "D2": "no baseline, errors before and after: what is found",
+    "D3": "no baseline, events over the time of pods before and after: false alarms",
+    "D4": "no baseline, typical requests of native histograms before and after: false alarms",
     "W1": "young pods",
 }
 """Every table, in the order of the report."""
