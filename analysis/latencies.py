@@ -97,6 +97,8 @@ def _history(found: QuestionRecord, edges: FloatArray, length: float) -> tuple[L
 
 
 def _rows(series: SideSeries, names: tuple[str, ...], looks: int, buckets: int) -> FloatArray:
+    if names == series.replicas and "counts" in series.fields:
+        return series.fields["counts"]
     array = np.full((len(names), looks, buckets), np.nan)
     if "counts" in series.fields:
         for row, replica in enumerate(series.replicas):

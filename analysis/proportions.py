@@ -85,6 +85,8 @@ def counts_data(question: Proportion | Rate, record: Record, fields: Counted = B
 
 
 def _rows(series: SideSeries, field: str, names: tuple[str, ...], looks: int) -> FloatArray:
+    if names == series.replicas and field in series.fields:
+        return series.fields[field]
     array = np.full((len(names), looks), np.nan)
     if field in series.fields:
         for row, replica in enumerate(series.replicas):

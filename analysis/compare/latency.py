@@ -80,7 +80,7 @@ class LatencyData:
             if counts.ndim != 3 or not counts.shape[0] or counts.shape[1:] != (looks[0], len(self.edges) + 1):
                 shape = f"(replicas, {looks[0]}, {len(self.edges) + 1})"
                 raise InvalidInput(f"needs a {shape} array, got {counts.shape}", f"/{side}")
-            if np.any(counts < 0) or np.any(np.isinf(counts)):
+            if counts.size and not 0 <= counts.min() <= counts.max() < np.inf and _unsound(counts):
                 raise InvalidInput("must be finite and not negative, or NaN for missing", f"/{side}/counts")
         if self.earlier is not None:
             rows, _, buckets = self.baseline.shape
@@ -237,6 +237,11 @@ class LatencyEvidence:
         row = int(terms.argmax())
         limit = np.log(self.question.shift) if tolerated else 0.0
         return row if terms[row] >= float(self.shift.slower(limit)[0, look]) else None
+
+
+def _unsound(counts: Floats) -> bool:
+    """Return whether there is a count that cannot be; missing ones can."""
+    return bool(np.any(counts < 0) or np.any(np.isinf(counts)))
 
 
 def weigh(data: LatencyData, question: LatencyQuestion, next_weight: float | None = None) -> LatencyEvidence:

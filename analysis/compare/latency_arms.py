@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from analysis.compare.arms import History, Prepared
 from analysis.compare.latency_noise import LatencyNoise, TailsOverRun, scores_over_run, stable_of, tails_over_run
-from analysis.compare.scores import ShiftLooks, complete, side_of
+from analysis.compare.latency_sums import sums_of
+from analysis.compare.scores import ShiftLooks
 from analysis.compare.tails import (
     MOST_EXCEEDANCE,
     UNIT,
@@ -131,10 +132,13 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     PreparedLatency
         A look is skipped (it keeps its number) if a side had no request or if it is left out.
     """
-    seen = ~arms.left_out[:, None, :, None]
-    canary, baseline = np.where(seen, arms.canary, np.nan), np.where(seen, arms.baseline, np.nan)
+    canary, baseline = arms.canary, arms.baseline
+    if arms.left_out.any():
+        seen = ~arms.left_out[:, None, :, None]
+        canary, baseline = np.where(seen, canary, np.nan), np.where(seen, baseline, np.nan)
     stable = stable_of(baseline, arms.edges, arms.seconds, arms.visible, arms.earlier)
-    sides = side_of(canary, arms.edges), stable.side.between(stable.early, stable.early + len(arms.seconds))
+    tried = sums_of(canary, arms.edges)
+    sides = tried.side, stable.side.between(stable.early, stable.early + len(arms.seconds))
     n_c, n_s = (side.total.sum(axis=1) for side in sides)
     used = (n_c > 0) & (n_s > 0)
     first = np.where(used.any(axis=1), used.argmax(axis=1), used.shape[1])
@@ -151,7 +155,7 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     release, edge = np.nonzero(usable)
     is_slo = np.isin(edge, arms.slo)
     factor = held(pod_factor(sides[0].total, sides[1].total, arms.visible))
-    above = exceeding(complete(canary).sum(axis=1)), stable.above[:, :, stable.early :].sum(axis=1)
+    above = exceeding(tried.buckets), exceeding(stable.sums.buckets[:, stable.early :])
     rows = _edge_rows(above, (n_c, n_s), used, tails, factor, start_masses(marks, first), (release, edge))
     short = tails.exceedance[:, -1] > MOST_EXCEEDANCE
     known = arms.noise.tail_known if arms.noise is not None else np.zeros(len(used), dtype=bool)

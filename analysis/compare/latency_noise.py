@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.compare.latency_sums import Sums, sums_of
 from analysis.compare.podnoise import PodNoise, spread_of_pods
 from analysis.compare.scores import (
     FEWEST_DOF,
@@ -24,7 +25,6 @@ from analysis.compare.scores import (
     lone_noise,
     looks_per_slot,
     score_noise,
-    side_of,
 )
 from analysis.compare.tails import FEWEST_REQUESTS, TAIL_WEIGHT, TailNoise, exceeding, tail_noise
 from analysis.grid import Floats
@@ -91,10 +91,10 @@ class Stable:
 
     Parameters
     ----------
-    side : Side
-        (N, R, E + K).
-    above : (N, R, E + K, J) float64
-        Requests above each edge.
+    counts : (N, R, E + K, B) float64
+        NaN is missing.
+    sums : Sums
+        The same summed up.
     edges : (J,) float64
     seconds : (E + K,) float64
     early : int
@@ -102,18 +102,34 @@ class Stable:
     visible : bool
     """
 
-    side: Side
-    above: Floats
+    counts: Floats
+    sums: Sums
     edges: Floats
     seconds: Floats
     early: int
     visible: bool
 
+    @property
+    def side(self) -> Side:
+        """(N, R, E + K) scores."""
+        return self.sums.side
+
     def learned(self, rows: Rows, upto: int) -> LatencyNoise:
         """Return the noise of some releases in the looks before look ``upto`` of the run, those before it included."""
         last = self.early + upto
-        side = self.side.between(0, last)
-        return _learn(rows_of(side, rows), self.above[rows, :, :last], self.edges, self.seconds[:last], self.visible)
+        if len(self.counts) > 1:
+            return self._learned(rows, last)
+        learned = self.sums.learned
+        mark = f"{last} {self.visible} {self.seconds[:last].tobytes()!r}"
+        if mark not in learned:
+            learned[mark] = last, self._learned(rows, last)
+        found: LatencyNoise = learned[mark][1]
+        return found
+
+    def _learned(self, rows: Rows, last: int) -> LatencyNoise:
+        above = exceeding(complete(self.counts[rows, :, :last]))
+        side = rows_of(self.side.between(0, last), rows)
+        return _learn(side, above, self.edges, self.seconds[:last], self.visible)
 
 
 def stable_of(counts: Floats, edges: Floats, seconds: Floats, visible: bool, earlier: Floats | None = None) -> Stable:
@@ -133,8 +149,8 @@ def stable_of(counts: Floats, edges: Floats, seconds: Floats, visible: bool, ear
     early = 0 if earlier is None else earlier.shape[2]
     whole = counts if earlier is None else np.concatenate([earlier, counts], axis=2)
     return Stable(
-        side=side_of(whole, edges),
-        above=exceeding(complete(whole)),
+        counts=whole,
+        sums=sums_of(whole, edges),
         edges=edges,
         seconds=np.concatenate([np.full(early, seconds[0]), seconds]),
         early=early,

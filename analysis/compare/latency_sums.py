@@ -15,7 +15,7 @@ from analysis.compare.scores import Side, complete, midpoints
 from analysis.grid import Floats
 from analysis.resumed import Resumed
 
-Learned = dict[int, Any]
+Learned = dict[str, tuple[int, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,7 +29,7 @@ class Sums:
         Requests and ln latency per replica and look.
     buckets : (N, K, B) float64
         Requests of all replicas, not cumulative.
-    learned : dict of int to anything
+    learned : dict of str to (int, anything)
         What was learned of the first so many looks, for whoever asks the same again; only of a single release.
     """
 
@@ -55,7 +55,7 @@ def sums_of(counts: Floats, edges: Floats) -> Sums:
         whole = complete(counts[:, :, seen:])
         parts = whole.sum(axis=-1), (whole * middle).sum(axis=-1)  # a product would round by how many looks there are
         found = np.concatenate([*(np.moveaxis(part, 1, -1) for part in parts), whole.sum(axis=1)], axis=-1)
-        return found, {looks: what for looks, what in dict(known or {}).items() if looks <= seen}
+        return found, {mark: what for mark, what in dict(known or {}).items() if what[0] <= seen}
 
     packed, learned = SUMS.run(edges.tobytes(), (np.moveaxis(counts, 2, 1),), more)
     total, plain = (

@@ -69,21 +69,6 @@ class Side:
         return Side(**{f.name: getattr(self, f.name)[..., first:last] for f in fields(self)})
 
 
-def side_of(counts: Floats, edges: Floats) -> Side:
-    """
-    Return the scores of one side.
-
-    Parameters
-    ----------
-    counts : (N, R, K, B) float64
-        Requests per replica, look and bucket, not cumulative, the last beyond every edge; NaN is missing.
-    edges : (B-1,) float64
-    """
-    middle = midpoints(edges)
-    whole = complete(counts)
-    return Side(total=whole.sum(axis=-1), plain=whole @ middle, square=whole.sum(axis=1) @ middle**2)
-
-
 def complete(counts: Floats) -> Floats:
     """Return histograms (..., B) without those that miss a bucket: a missing bucket is not an empty one."""
     known = np.asarray(np.isfinite(counts).all(axis=-1))

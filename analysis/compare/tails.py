@@ -301,11 +301,11 @@ def pod_atoms(nu: Floats) -> Floats:
 
 def held(factor: Floats) -> Floats:
     """Return, (N, K), a pod factor that moves only by 2 % or more: the engine then rebuilds its belief seldom."""
-    found = factor.copy()
-    for k in range(1, factor.shape[1]):
-        near = np.abs(factor[:, k] - found[:, k - 1]) <= HELD * found[:, k - 1]
-        found[:, k] = np.where(near, found[:, k - 1], factor[:, k])
-    return found
+    rows = factor.T.tolist()
+    kept = rows[0]
+    for k, row in enumerate(rows):
+        rows[k] = kept = [old if abs(new - old) <= HELD * old else new for new, old in zip(row, kept, strict=True)]
+    return np.array(rows).T
 
 
 def abort_over(looks: Looks, null: Null) -> Floats:
