@@ -20,7 +20,7 @@ NEAR: Final = 8.0
 """Standard deviations from which a normal law moves no bound: 1e-15 of it lies beyond."""
 UNHEARD: Final = 60.0
 """Nats below the best log ratio from which a log ratio changes no digit of the bounds."""
-_MIDPOINTS: Final[Floats] = (BOTH_SIDES[:-1] + BOTH_SIDES[1:]) / 2
+_EDGES: Final[Floats] = np.concatenate([[-np.inf], (BOTH_SIDES[:-1] + BOTH_SIDES[1:]) / 2, [np.inf]])
 
 
 def confidence(above: Floats, below: Floats, pod_factor: float, pod_weights: Floats) -> Effect:
@@ -54,9 +54,9 @@ def confidence(above: Floats, below: Floats, pod_factor: float, pod_weights: Flo
        confidence sequences, Ann. Stat. 2021 (mixture boundaries).
     """
     likelihood = np.concatenate([below[:0:-1], above])
-    heard = np.flatnonzero(likelihood > likelihood.max() - UNHEARD)
-    window = slice(int(heard[0]), int(heard[-1]) + 1)
-    return _bounded(likelihood, window, *_beliefs(pod_factor, pod_weights, window))
+    likelihood -= likelihood.max()
+    variance = POD_SDS**2 * pod_factor
+    return _bounded(likelihood, _prior(variance, pod_weights), _heard(likelihood, variance, pod_weights))
 
 
 def confidences(above: Floats, below: Floats, pod_factor: Floats, pod_weights: Floats) -> list[Effect]:
@@ -74,32 +74,55 @@ def confidences(above: Floats, below: Floats, pod_factor: Floats, pod_weights: F
     -------
     list of Effect, length K
     """
-    known: dict[bytes, tuple[Floats, Floats]] = {}
+    known: dict[bytes, tuple[Floats, Floats]] = {}  # prior, and where pods carry each ratio: rows are ratios
     found = []
     for k in range(len(pod_factor)):
         key = np.append(pod_weights[k], pod_factor[k]).tobytes()
         if key not in known:
-            known[key] = _beliefs(float(pod_factor[k]), pod_weights[k])
+            variance = POD_SDS**2 * pod_factor[k]
+            carried = np.diff(_carried(variance, slice(0, len(BOTH_SIDES)), EVERYWHERE), axis=-1)
+            known[key] = _prior(variance, pod_weights[k]), np.tensordot(pod_weights[k], carried, axes=1)
         likelihood = np.concatenate([below[k, :0:-1], above[k]])
-        found.append(_bounded(likelihood, EVERYWHERE, *known[key]))
+        likelihood -= likelihood.max()
+        found.append(_bounded(likelihood, known[key][0], known[key][1] @ np.exp(likelihood)))
     return found
 
 
-def _beliefs(pod_factor: float, pod_weights: Floats, window: slice = EVERYWHERE) -> tuple[Floats, Floats]:
-    """Return the prior of the log ratio, (311,), and where pods carry each of them, (311, W): rows are ratios."""
-    variance = POD_SDS**2 * pod_factor
+def _prior(variance: Floats, pod_weights: Floats) -> Floats:
+    """Return the prior of the log ratio, (311,), for pods of so many variances, (7,)."""
     prior = np.zeros(BOTH_SIDES.shape)
     for share, sd in PRIOR_PARTS:
-        prior += share * (pod_weights @ _masses(np.zeros(1), np.sqrt(sd**2 + variance))[:, 0])
-    moved = _masses(BOTH_SIDES, np.maximum(np.sqrt(variance), 1e-9), window)
-    return prior, np.tensordot(pod_weights, moved, axes=1)
+        masses = np.diff(_below(_EDGES / np.sqrt(sd**2 + variance)[:, None]), axis=-1)
+        prior += share * (pod_weights @ masses)
+    return prior
 
 
-def _bounded(likelihood: Floats, window: slice, prior: Floats, centred: Floats) -> Effect:
-    likelihood = likelihood - likelihood.max()
+def _carried(variance: Floats, rows: slice, window: slice) -> Floats:
+    """Return, (7, M, W+1), how likely pods carry each of M ratios below each edge of a window of cells."""
+    sds = np.maximum(np.sqrt(variance), 1e-9)
+    edges = _EDGES[window.start : window.stop + 1]
+    return _below((edges - BOTH_SIDES[rows, None]) / sds[:, None, None])
+
+
+def _heard(likelihood: Floats, variance: Floats, pod_weights: Floats) -> Floats:
+    """Return the likelihood of each ratio once pods have carried it somewhere, (311,)."""
+    there = np.flatnonzero(likelihood > -UNHEARD)
+    window = slice(int(there[0]), int(there[-1]) + 1)
+    reach = NEAR * float(np.sqrt(variance.max()))  # no pod carries a ratio further
+    low, high = BOTH_SIDES[window.start] - reach, BOTH_SIDES[window.stop - 1] + reach
+    rows = slice(max(0, int(np.searchsorted(BOTH_SIDES, low)) - 1), int(np.searchsorted(BOTH_SIDES, high)) + 1)
+    each = np.exp(likelihood[window])
+    falls = np.concatenate([[0.0], each]) - np.concatenate([each, [0.0]])  # masses of cells, summed by parts
+    found = np.zeros(likelihood.shape)
+    found[rows] = pod_weights @ (_carried(variance, rows, window) @ falls)
+    return found
+
+
+def _bounded(likelihood: Floats, prior: Floats, heard: Floats) -> Effect:
+    """Return estimate and bounds from the likelihood of each ratio, at most 0, and from what pods make of it."""
     log_mix = np.log(np.maximum(prior, TINY)) + likelihood
     whole = float(log_sum(log_mix))
-    kept = centred @ np.exp(likelihood[window]) > (1 - LEVEL) * np.exp(whole)
+    kept = heard > (1 - LEVEL) * np.exp(whole)
     inside = np.flatnonzero(kept)
     first, last = (int(inside[0]), int(inside[-1])) if inside.size else (0, len(BOTH_SIDES) - 1)
     mean = float(np.exp(log_mix - whole) @ BOTH_SIDES)
@@ -109,17 +132,6 @@ def _bounded(likelihood: Floats, window: slice, prior: Floats, centred: Floats) 
         high=float("inf") if last == len(BOTH_SIDES) - 1 else float(np.exp(BOTH_SIDES[last])),
         level=LEVEL,
     )
-
-
-def _masses(centres: Floats, sds: Floats, window: slice = EVERYWHERE) -> Floats:
-    """Return cell masses (S, M, W) of normals around M centres with S standard deviations, in a window of cells."""
-    begin, end = window.start, window.stop
-    lowest, highest = begin == 0, end == len(BOTH_SIDES)
-    edges = _MIDPOINTS[max(begin - 1, 0) : end]
-    upper = _below((edges - centres[:, None]) / sds[:, None, None])
-    edge = np.zeros((*upper.shape[:-1], 1))
-    parts = [*([edge] if lowest else []), upper, *([edge + 1] if highest else [])]
-    return np.diff(np.concatenate(parts, axis=-1), axis=-1)
 
 
 def _below(z: Floats) -> Floats:

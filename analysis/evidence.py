@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.grid import NODES, Floats, alternative, null_weights
-from analysis.resumed import Resumed
-from analysis.stakes import AbortState, Stakes, advance, log_sum
+from analysis.resumed import Recalled, Resumed
+from analysis.stakes import AbortState, Stakes, advance
 from analysis.types import BoolArray
 
 Integers = NDArray[np.int64]
@@ -110,10 +110,10 @@ class Null:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PromoteState:
-    """Where a promote process stands: (N, 156) summed log likelihood and log alternative."""
+    """Where a promote process stands: (N, 156) summed log likelihood and masses of the alternative."""
 
     log_likelihood: Floats
-    log_alternative: Floats
+    alternative: Floats
 
 
 def start_masses(steps: BoolArray, first: Integers) -> Floats:
@@ -267,8 +267,10 @@ def promote_start(centres: Floats, pod_factor: Floats, pod_weights: Floats) -> P
     pod_weights : (N, 7) float64
         Pod weights of its first look; they stay.
     """
-    log_alternative = np.log(alternative(centres, pod_factor, pod_weights))
-    return PromoteState(log_likelihood=np.zeros_like(log_alternative), log_alternative=log_alternative)
+    likely = ALTERNATIVES.value(
+        b"", (centres, pod_factor, pod_weights), lambda: alternative(centres, pod_factor, pod_weights)
+    )
+    return PromoteState(log_likelihood=np.zeros_like(likely), alternative=likely)
 
 
 def promote_evidence(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, PromoteState]:
@@ -292,7 +294,7 @@ def promote_evidence(looks: Looks, null: Null, state: PromoteState) -> tuple[Flo
         To continue from.
     """
     count = looks.used.shape[1]
-    opening = null.mark + state.log_likelihood.tobytes() + state.log_alternative.tobytes()
+    opening = null.mark + state.log_likelihood.tobytes() + state.alternative.tobytes()
     return PROMOTES.run(
         opening, looks.columns, lambda first, known: _promote(looks.between(first, count), null, known or state)
     )
@@ -306,11 +308,14 @@ def _promote(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, Pro
         part = looks.between(first, last)
         gains = log_likelihood(part, -1, null)
         gains[:, 0] += total
-        sums = np.cumsum(gains, axis=1)
+        sums = np.cumsum(gains, axis=1, out=gains)
+        total = sums[:, -1].copy()
+        sums -= sums.max(axis=-1, keepdims=True)  # of both alike: it cancels, and no mass is too small to be heard
+        heard = np.exp(sums, out=sums)
         priors, _ = _priors(part, None)
-        log_prior = np.log(priors if priors.ndim == 3 else priors[:, None])
-        log_e[:, first:last] = log_sum(sums + state.log_alternative[:, None]) - log_sum(sums + log_prior)
-        total = sums[:, -1]
+        against = (heard * (priors if priors.ndim == 3 else priors[:, None])).sum(axis=-1)
+        heard *= state.alternative[:, None]
+        log_e[:, first:last] = np.log(heard.sum(axis=-1)) - np.log(against)
     return log_e, replace(state, log_likelihood=total)
 
 
@@ -318,6 +323,7 @@ ABORTS: Final[Resumed[AbortState]] = Resumed()
 PROMOTES: Final[Resumed[PromoteState]] = Resumed()
 BELIEFS: Final[Resumed[None]] = Resumed(32, shared=True)
 GROWTHS: Final[Resumed[None]] = Resumed(32, shared=True)
+ALTERNATIVES: Final[Recalled[Floats]] = Recalled()
 """What earlier calls computed of the same looks, to go on from; the tables take a megabyte each, so they are few."""
 
 

@@ -17,6 +17,7 @@ from scipy.special import gammaln
 
 from analysis.errors import InvalidInput
 from analysis.grid import POD_PRIOR, POD_SDS, Floats
+from analysis.resumed import Recalled
 from analysis.types import BoolArray
 
 PRIOR_DISPERSION: Final = 2.0
@@ -236,6 +237,16 @@ def fit(bad: Floats, total: Floats, visible: bool) -> tuple[Floats, Floats]:
     return phi, pod_weights(bad, total, phi)
 
 
+def _fit_once(bad: Floats, total: Floats, visible: bool) -> tuple[Floats, Floats]:
+    """Return `fit`; of one release, from memory where the same looks were asked for before."""
+    if len(bad) > 1:
+        return fit(bad, total, visible)
+    return FITS.value(repr(visible).encode(), (bad, total), lambda: fit(bad, total, visible))
+
+
+FITS: Final[Recalled[tuple[Floats, Floats]]] = Recalled(512)
+
+
 def learn(bad: Floats, total: Floats, seconds: Floats, visible: bool, *, shares: bool = True) -> Noise:
     """
     Return the noise of stable history, for one question of one release.
@@ -357,7 +368,7 @@ def over_run(
         if known is None and earlier is not None:
             past_bad = np.concatenate([clean(*earlier)[0][rows], past_bad], axis=2)
             past_total = np.concatenate([clean(*earlier)[1][rows], past_total], axis=2)
-        learned, pods = fit(past_bad, past_total, visible)
+        learned, pods = _fit_once(past_bad, past_total, visible)
         if known is None:
             phi[rows, k:] = learned[:, None]
             weights[rows, k:] = pods[:, None]

@@ -26,16 +26,60 @@ BACK: Final = 8
 """Looks back from the newest at which an earlier end is looked for."""
 
 State = TypeVar("State")
+Value = TypeVar("Value")
 Advance = Callable[[int, State | None], tuple[Floats, State]]
 
 
-_ALL: Final[list[Resumed[Any]]] = []
+_ALL: Final[list[Resumed[Any] | Recalled[Any]]] = []
 
 
 def forget() -> None:
     """Forget everything that is remembered anywhere: costs time and changes no value."""
     for each in _ALL:
         each.forget()
+
+
+class Recalled(Generic[Value]):
+    """
+    Remembers what was computed from the same numbers, whole: what was learned of the first looks does not change.
+
+    Parameters
+    ----------
+    most : int
+        How many are remembered; the oldest is forgotten first.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._values: dict[bytes, Value] = {}
+        _ALL.append(self)
+
+    def forget(self) -> None:
+        """Forget everything: costs time and changes no value."""
+        self._values.clear()
+
+    def value(self, opening: bytes, numbers: Sequence[Floats], make: Callable[[], Value]) -> Value:
+        """
+        Return what ``make`` returns.
+
+        Parameters
+        ----------
+        opening : bytes
+            What it depends on besides numbers.
+        numbers : sequence of arrays
+        make : callable
+            Nobody writes into what it returns.
+        """
+        running = sha256(opening)
+        for array in numbers:
+            running.update(repr((array.shape, array.dtype.str)).encode())
+            running.update(np.ascontiguousarray(array).data)
+        mark = running.digest()
+        found = self._values.get(mark)
+        if found is None:
+            found = make()
+            _kept(self._values, mark, found, self._most)
+        return found
 
 
 class Resumed(Generic[State]):
@@ -94,21 +138,24 @@ class Resumed(Generic[State]):
             log_e, state = advance(0, None)
         if self._shared:
             log_e.setflags(write=False)
-        self._keep(marks[0][1], log_e, state)
+        _kept(self._ends, marks[0][1], (log_e, state), self._most)
         return log_e if self._shared else log_e.copy(), state
 
-    def _keep(self, mark: bytes, log_e: Floats, state: State) -> None:
-        self._ends.pop(mark, None)  # the newest stands last
-        self._ends[mark] = (log_e, state)
-        while len(self._ends) > self._most:
-            with suppress(RuntimeError, StopIteration):  # another thread forgets at the same time
-                self._ends.pop(next(iter(self._ends)), None)
+
+def _kept(memory: dict[bytes, Value], mark: bytes, value: Value, most: int) -> None:
+    """Remember a value and forget the oldest ones beyond ``most``."""
+    memory.pop(mark, None)  # the newest stands last
+    memory[mark] = value
+    while len(memory) > most:
+        with suppress(RuntimeError, StopIteration):  # another thread forgets at the same time
+            memory.pop(next(iter(memory)), None)
 
 
 def _marks(opening: bytes, columns: Sequence[Floats], count: int) -> list[tuple[int, bytes]]:
     """Return digests of everything up to the newest look, and up to some looks before it: the newest first."""
-    width = np.concatenate([np.moveaxis(np.asarray(c, dtype=np.float64), 1, 0).reshape(count, -1) for c in columns], 1)
-    rows = np.ascontiguousarray(width)
+    parts = [np.asarray(column, dtype=np.float64) for column in columns]
+    parts = [(each if len(each) == 1 else np.moveaxis(each, 1, 0)).reshape(count, -1) for each in parts]
+    rows = np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
     running = sha256(opening)
     running.update(repr([column.shape[:1] + column.shape[2:] for column in columns]).encode())
     begin = max(count - BACK, 0)

@@ -19,7 +19,7 @@ from analysis.types import BoolArray
 LOG_ZERO: Final = -1e300
 LARGEST: Final = 1e250
 """Evidence that numbers hold; what lies beyond is kept as logarithms, which costs time."""
-ROWS: Final = 32
+ROWS: Final = 16
 """Rows of one product with the harm matrix."""
 
 

@@ -145,7 +145,9 @@ def grown(question: Question, record: Record, length: float) -> Record:
 
 
 def _without(array: FloatArray, young: BoolArray) -> FloatArray:
-    return np.where(young.reshape(young.shape + (1,) * (array.ndim - 2)), np.nan, array)
+    kept = array.copy()
+    kept[young] = np.nan
+    return kept
 
 
 class Backed(Protocol):

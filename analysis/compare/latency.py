@@ -350,7 +350,7 @@ def pod_limited(evidence: LatencyEvidence) -> bool:
     shift, goal = evidence.shift, -np.log(evidence.question.alphas.promote)
     if not shift.bets[0, -1]:
         return False
-    if float(shift.reachable(np.log(evidence.question.shift))[0, -1]) < goal:
+    if float(shift.reachable(np.log(evidence.question.shift))[0]) < goal:
         return True
     settled = shift.noise[0, -1] < shift.pods[0, -1] / 10
     return bool(

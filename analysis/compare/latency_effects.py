@@ -168,7 +168,7 @@ def largest_promote(evidence: LatencyEvidence) -> float:
 
     Below the goal the question is limited by pods: more replicas help, more time does not.
     """
-    score = float(evidence.shift.reachable(math.log(evidence.question.shift))[0, -1])
+    score = float(evidence.shift.reachable(math.log(evidence.question.shift))[0])
     asked = np.flatnonzero(evidence.prepared.guard)
     looks = evidence.prepared.rows.looks
     if evidence.bad_share is None or not asked.size:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.compare.podnoise import PodNoise, deviations, pod_noise, spread_of_pods, upto
 from analysis.grid import TINY, Floats
+from analysis.resumed import Recalled
 from analysis.types import BoolArray
 
 FEWEST_HISTORY: Final = 60
@@ -250,16 +251,32 @@ def _scale(arms: GaugeArms, baseline: Floats, history: Floats) -> tuple[Floats, 
     shape = (baseline.shape[0], len(arms.upto))
     if arms.scale == "log":
         return np.ones(shape), np.zeros(shape, dtype=bool)
-    level, ratio = np.zeros(shape), np.zeros(shape, dtype=bool)
     first = np.minimum(arms.upto, SCALE_SLOTS)
-    for size in np.unique(first):
-        here = baseline[..., :size]
-        level[:, first == size] = _root(here)[:, None]
-        ratio[:, first == size] = _far_from_zero(here)[:, None]
-    earlier = np.isfinite(_mean(history)).sum(axis=1) >= FEWEST_HISTORY
-    level[earlier] = _root(history)[earlier, None]
-    ratio[earlier] = _far_from_zero(history)[earlier, None]
+    sizes = np.unique(first)
+    opening = baseline[..., : sizes[-1]]
+    if len(baseline) > 1:
+        told = _told_scale(opening, sizes, history)
+    else:
+        told = SCALES.value(b"", (opening, sizes, history), lambda: _told_scale(opening, sizes, history))
+    at = np.searchsorted(sizes, first)
+    level, ratio = told[0][0][at].T.copy(), told[0][1][at].T.copy()
+    earlier, before = told[1], told[2]
+    level[earlier], ratio[earlier] = before[0][earlier, None], before[1][earlier, None]
     return level, ratio
+
+
+_Scales = tuple[Floats, BoolArray]
+
+
+def _told_scale(opening: Floats, sizes: Integers, history: Floats) -> tuple[_Scales, BoolArray, _Scales]:
+    """Return level and kind of scale of the first so many slots, (S, N), and of history, (N,), where it tells them."""
+    parts = [opening[..., :size] for size in sizes]
+    run = np.array([_root(part) for part in parts]), np.array([_far_from_zero(part) for part in parts])
+    earlier = np.isfinite(_mean(history)).sum(axis=1) >= FEWEST_HISTORY
+    return run, np.asarray(earlier), (_root(history), _far_from_zero(history))
+
+
+SCALES: Final[Recalled[tuple[_Scales, BoolArray, _Scales]]] = Recalled()
 
 
 def _far_from_zero(values: Floats) -> BoolArray:

@@ -262,8 +262,8 @@ class Shift:
         return np.where(self.bets, log_mixture(limit - self.mean, self.noise + self.pods, self.dof), 0.0)
 
     def reachable(self, limit: float) -> Floats:
-        """Return, (N, K), what an equal canary could earn for "within the limit" with endless requests."""
-        return log_mixture(limit, self.pods, self.spread_dof)
+        """Return, (N,), what an equal canary could earn for "within the limit" with endless requests, at the end."""
+        return log_mixture(limit, self.pods[:, -1], self.spread_dof[:, -1])
 
 
 def shift_of(looks: ShiftLooks) -> Shift:
