@@ -103,7 +103,7 @@ class Setup:
     service: Weighbridge | None = None
     sources: Sequence[Prometheus] | None = None
     stable: float = 0.02
-    rps: float = 400.0
+    rps: float = 1000.0
     header_share: float = 0.2
     replicas: int = 3
 

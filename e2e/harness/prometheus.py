@@ -44,8 +44,6 @@ def configuration(plane: ControlPlane, engine: str, rules: Iterable[Path] = (), 
     }
     if engine != "victoria":
         document["global"]["evaluation_interval"] = "5s"
-        # The past of the stable pods is written after the fact.
-        document["storage"] = {"tsdb": {"out_of_order_time_window": RETENTION}}
         document["rule_files"] = [str(path) for path in rules]
     return json.dumps(document)  # JSON is YAML
 

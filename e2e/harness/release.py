@@ -102,7 +102,7 @@ class Setup:
     policy: str = ""
     prepared: bool = False
     replicas: int = 4
-    rps: float = 400.0
+    rps: float = 1000.0
     stable: float = 0.02
     header_share: float = 0.1
 

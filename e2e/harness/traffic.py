@@ -148,7 +148,8 @@ class Traffic:
         for source in self._sources if sources is None else sources:
             source.write(written)
         with self._lock:
-            # Not before: a scrape of counters without their past would look like a restart.
+            # Not before: a scrape without the past would look like a restart, and make the past come out of order,
+            # which Prometheus 2.42 takes and mixes with other series.
             for pod, _, counters in begun:
                 app.pods[pod.name] = self._addresses[pod.ip] = counters
             self._apps.append(app)
