@@ -31,9 +31,8 @@ def test_blue_green_is_promoted_when_a_human_lets_it(cluster: Cluster) -> None:
     canary.wait_phase("Succeeded", limit=300)
     assert canary.image() == OTHER
     assert [one for one in canary.since_update() if one.failed] == []
-    history = canary.history()
-    assert "override: hold: override by on call: wait for marketing" in history
-    assert "promoted: Flagger promoted it" in history
+    canary.wait_history("promoted: Flagger promoted it")
+    assert "override: hold: override by on call: wait for marketing" in canary.history()
     canary.stop()
 
 
@@ -61,7 +60,7 @@ def test_insiders_of_an_ab_test_decide(cluster: Cluster) -> None:
     canary.wait_phase("Succeeded", limit=300)
     assert canary.image() == OTHER
     assert [one for one in canary.since_update() if one.failed] == []
-    assert canary.told()["release"]["phase"] == "promoted"
+    assert canary.ended()["release"]["phase"] == "promoted"
     canary.stop()
 
 
@@ -75,7 +74,7 @@ def test_insiders_of_an_ab_test_in_a_mesh_are_spared(cluster: Cluster) -> None:
     assert [one for one in canary.since_update() if one.failed] == []
     assert max(one.iterations for one in canary.since_update()) < 10
     wait_for(lambda: canary.app.shares.get(BAD, 0.0) == 0.0, "no traffic at the canary", limit=15)
-    told = canary.told()
+    told = canary.ended()
     assert told["release"]["phase"] == "aborted"
     assert any(line["action"] == "abort" and "worse than stable" in line["reason"] for line in told["history"])
     canary.stop()

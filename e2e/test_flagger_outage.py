@@ -37,7 +37,7 @@ def outlives(
     assert [one for one in seen if one.failed] == []
     assert [one for one in seen if one.weight < before.weight and one.phase == "Progressing" and one.at > down] == []
     assert canary.image() == OTHER
-    phases = [attempt["phase"] for attempt in canary.told()["attempts"]]
+    phases = [attempt["phase"] for attempt in canary.ended()["attempts"]]
     assert phases[-1] == "promoted"
     assert "aborted" not in phases
     assert not [text for text in canary.messages() if "Rolling back" in text]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from e2e.harness.api import Document
 from e2e.harness.canary import NAME, OTHER, THIRD, TICK_S, Canary, Seen, Setup
 from e2e.harness.cluster import Cluster
 from e2e.harness.process import wait_for
@@ -21,19 +20,13 @@ def steps(seen: list[Seen]) -> list[int]:
     return weights
 
 
-def ended(canary: Canary) -> Document | None:
-    """Return what we know of the release once Flagger's last words have come to us."""
-    told = canary.told()
-    return told if told["release"]["phase"] in ("promoted", "aborted") else None
-
-
 def assert_promoted(canary: Canary, image: str, weights: list[int]) -> None:
     """Flagger's own objects say that every step was taken, that no check failed, and that users get the new image."""
     seen = canary.since_update()
     assert steps(seen) == weights
     assert [one for one in seen if one.failed] == []
     assert canary.image() == image
-    told = wait_for(lambda: ended(canary), f"{canary.namespace}: its end in our history", limit=20)
+    told = canary.ended()
     assert told["release"]["phase"] == "promoted"
     (attempt,) = told["attempts"]
     assert attempt["attempt"] == 1

@@ -73,7 +73,7 @@ def test_the_lines_of_the_readme_judge_a_release(cluster: Cluster) -> None:
     canary.start()
     canary.release(BAD, ratio=3.0)
     canary.wait_phase("Failed", limit=240)
-    told = canary.told()
+    told = canary.ended()
     assert told["release"]["phase"] == "aborted"
     assert told["reports"][-1]["policy"].startswith("default@")
     quoted = "Post-rollout hook report failed "

@@ -190,17 +190,15 @@ class Api:
 
     def watch(self, kind: str, namespace: str = "") -> Iterator[tuple[str, Document]]:
         """
-        Yield (ADDED, MODIFIED, DELETED, object) of one namespace or all, first what exists, until the server ends it.
+        Yield (ADDED, MODIFIED, DELETED, object) of one namespace or all until the server ends it.
 
-        The first pair is ``("LISTED", {})``: what was known before is to be forgotten.
+        The first pair is ``("LISTED", {"items": [...]})``: what exists, and nothing else does.
         """
         path = self.path(kind, namespace)
         listed = self.request("GET", path)
-        yield "LISTED", {}
-        for found in listed["items"]:
-            yield "ADDED", found
-        query = {"watch": "1", "resourceVersion": listed["metadata"]["resourceVersion"], "timeoutSeconds": "300"}
-        connection = self._new(330.0)
+        yield "LISTED", listed
+        query = {"watch": "1", "resourceVersion": listed["metadata"]["resourceVersion"], "timeoutSeconds": "1800"}
+        connection = self._new(1830.0)
         try:
             connection.request("GET", f"{path}?{urlencode(query)}", headers={"Authorization": f"Bearer {self.token}"})
             response = connection.getresponse()

@@ -256,9 +256,22 @@ class Canary:
         """Return what our service knows of the release."""
         return self.service.release(self.namespace, NAME)
 
+    def ended(self) -> Document:
+        """Return what our service knows of the release, once Flagger's last words of it have come to us."""
+
+        def look() -> Document | None:
+            told = self.told()
+            return told if told["release"]["phase"] in ("promoted", "aborted") else None
+
+        return wait_for(look, f"{self.namespace}: the end of the release in our history", limit=20)
+
     def history(self) -> list[str]:
         """Return the history of our newest attempt, as ``action: reason``."""
         return [f"{line['action']}: {line['reason']}" for line in self.told()["history"]]
+
+    def wait_history(self, line: str) -> None:
+        """Wait until ``action: reason`` stands in the history: Flagger's last words come after its phase."""
+        wait_for(lambda: line in self.history(), f"{self.namespace}: {line}", limit=20, seen=self.history)
 
     def answers(self, hook: str, since: float | None = None) -> list[dict[str, Any]]:
         """Return what our service logged of its answers at a hook since a time; default: since the newest release."""

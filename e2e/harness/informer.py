@@ -60,16 +60,26 @@ class Informer:
                 self._ended.wait(PAUSE_S)
 
     def _note(self, event: str, found: Document) -> None:
+        if event == "BOOKMARK":
+            return
+        if event == "LISTED":
+            listed = {_key(one): one for one in found["items"]}
+            with self._lock:
+                self._objects = listed  # at once: whoever looks in between must not think that the rest is gone
+            for one in listed.values():
+                self._tell("ADDED", one)
+            return
         with self._lock:
-            if event == "LISTED":
-                self._objects.clear()
-                return
-            if event == "BOOKMARK":
-                return
-            key = (found["metadata"].get("namespace", ""), found["metadata"]["name"])
             if event == "DELETED":
-                self._objects.pop(key, None)
+                self._objects.pop(_key(found), None)
             else:
-                self._objects[key] = found
+                self._objects[_key(found)] = found
+        self._tell(event, found)
+
+    def _tell(self, event: str, found: Document) -> None:
         if self._told:
             self._told(event, found)
+
+
+def _key(found: Document) -> tuple[str, str]:
+    return found["metadata"].get("namespace", ""), found["metadata"]["name"]
