@@ -15,10 +15,11 @@ import numpy as np
 
 from analysis import latencies, levels
 from analysis.compare.lines import Line, LineEvidence, line_of_pods
+from analysis.compare.rising import growth, only_rises
 from analysis.compare.scores import midpoints
 from analysis.compare.variation import VariationEvidence, weigh
 from analysis.gone import applies
-from analysis.policy import Latency, Limits, Objective, Policy, Proportion, Question, Rate
+from analysis.policy import Gauge, Latency, Limits, Objective, Policy, Proportion, Question, Rate
 from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
 from analysis.types import Direction, FloatArray, Pairing, Side, State
 
@@ -130,14 +131,16 @@ def line_of(
     if canary is None or stable is None:
         return None
     before = history if history is not None else np.zeros((1, 0))
-    if record.pairing is Pairing.BEFORE_AFTER or not record.aligned:
-        canary, stable = _trimmed(canary), _trimmed(stable)
+    counter = question.kind == Gauge.kind and only_rises([stable, before], canary)
+    if counter:
+        canary, stable, before = growth(canary), growth(stable), growth(before)
     repeats = levels.slots_of(record).astype(np.int64)
     if repeats.max(initial=1) > 1:
         canary, stable = (np.repeat(v, repeats[: v.shape[1]], axis=1) for v in (canary, stable))
     line = line_of_pods(
         question.name, SIGN[question.direction], canary, stable, before, record.grid.length, bool(question.required)
     )
+    line = replace(line, counter=counter)
     if question.kind == Proportion.kind or found.notes.get(FRACTION):
         return replace(line, fraction=True, requests=(*_own_requests(question, found), *load))
     return line
@@ -189,9 +192,3 @@ def _usable(values: FloatArray | None, found: QuestionRecord) -> FloatArray | No
         return None
     mixed = np.array([reason is not None and reason.code in INCOMPARABLE for reason in found.left_out], dtype=bool)
     return np.where(mixed, np.nan, values)
-
-
-def _trimmed(values: FloatArray) -> FloatArray:
-    """Return values from the first look that has one to the last: a side that had its own times has its own length."""
-    known = np.flatnonzero(np.isfinite(values).any(axis=0))
-    return values[:, known[0] : known[-1] + 1]

@@ -15,6 +15,7 @@ from analysis.compare.strengths import (
     FEWEST,
     SIGMAS,
     SIZE,
+    SUSPICION,
     Strengths,
     before_and_after,
     moved_before,
@@ -24,6 +25,7 @@ from analysis.compare.strengths import (
 )
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
+from analysis.types import BoolArray
 
 ABORT: Final = 1.0
 APPEARED: Final = 0.7
@@ -57,6 +59,8 @@ class Line:
         Request columns that may belong to a fraction: canary, stable, history; the first that fits is taken.
     pod_sd : float, optional
         Spread of pods in the difference, where a placebo has learned it.
+    counter : bool
+        Whether values are the growth of what was given.
     """
 
     name: str
@@ -68,6 +72,7 @@ class Line:
     fraction: bool = False
     requests: Sequence[tuple[Floats, Floats, Floats]] = ()
     pod_sd: float | None = None
+    counter: bool = False
 
     def __post_init__(self) -> None:
         if self.sign not in (1, -1, 0):
@@ -82,6 +87,15 @@ class Line:
         cut = samples if beside else len(self.stable)
         requests = tuple((c[:samples], s[:cut], h) for c, s, h in self.requests)
         return replace(self, canary=self.canary[:samples], stable=self.stable[:cut], requests=requests)
+
+    def only(self, kept: BoolArray, beside: bool) -> Line:
+        """Return the samples of the canary that are kept, (n,) or longer; those of stable beside it go with them."""
+
+        def part(values: Floats, *, cut: bool = True) -> Floats:
+            return values[kept[: len(values)]] if cut else values
+
+        requests = tuple((part(c), part(s, cut=beside), h) for c, s, h in self.requests)
+        return replace(self, canary=part(self.canary), stable=part(self.stable, cut=beside), requests=requests)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +119,7 @@ class LineEvidence:
         Whether even a tripling would not show.
     required : bool
     flags : tuple of str
-        ``stable moved too``, ``noise not learned``, ``short pool``.
+        ``stable moved too``, ``noise not learned``, ``slow noise``, ``short pool``, ``one sample``, ``counter``.
     """
 
     name: str
@@ -209,8 +223,35 @@ def line_evidence(line: Line, beside: bool, step_seconds: float) -> LineEvidence
     c, s, h = (on_log_scale(v[None] / level, np.ones(1)) for v in (canary, stable, history))
     if beside:
         block = max(1, round(FIVE_MINUTES / step_seconds))
-        return _beside(line, side_by_side(c - s, line.sign, block, line.pod_sd), s, h)
-    return _described(line, before_and_after(c, s, h, line.sign), "before_after", "short pool")
+        shown = side_by_side(c - s, line.sign, block, line.pod_sd)
+        rest = _without_loudest(c - s, shown)
+        alone = rest is not None and side_by_side(rest, line.sign, block, line.pod_sd).strength[0] < SUSPICION
+        return _alone(_beside(line, shown, s, h), shown, alone=alone)
+    shown = before_and_after(c, s, h, line.sign)
+    rest = _without_loudest(c, shown)
+    alone = rest is not None and before_and_after(rest, s, h, line.sign).strength[0] < SUSPICION
+    return _alone(_described(line, shown, "before_after", "short pool"), shown, alone=alone)
+
+
+def _without_loudest(values: Floats, found: Strengths) -> Floats | None:
+    """
+    Return samples (1, n) in which the one that speaks loudest for a strong effect is as the others are on average.
+
+    None where nothing is strong.
+    """
+    if found.strength[0] < SUSPICION or values.shape[1] <= FEWEST:
+        return None
+    loudest = int((np.sign(found.effect[0]) * values[0]).argmax())
+    calm = values.copy()
+    calm[0, loudest] = np.delete(values[0], loudest).mean()
+    return calm
+
+
+def _alone(shown: LineEvidence, found: Strengths, *, alone: bool) -> LineEvidence:
+    """Return evidence that holds at most where one single sample carries it: a spike is no regression."""
+    if not alone or shown.strength is None or found.doubt[0]:
+        return shown
+    return replace(shown, strength=min(shown.strength, CAP), flags=(*shown.flags, "one sample"))
 
 
 def _beside(line: Line, found: Strengths, stable: Floats, history: Floats) -> LineEvidence:
@@ -234,7 +275,7 @@ def _described(line: Line, found: Strengths, proof: str, doubt: str) -> LineEvid
         proof=proof,
         blind=sd * SIGMAS > BLIND,
         required=line.required,
-        flags=(doubt,) if found.doubt[0] else (),
+        flags=(*((doubt,) if found.doubt[0] else ()), *(("counter",) if line.counter else ())),
     )
 
 

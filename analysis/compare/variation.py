@@ -23,6 +23,8 @@ WITNESS: Final = 0.8  # of two undirected metrics together
 HOLD_ONE: Final = {False: 0.5, True: 0.6}  # by whether directions are unknown
 HOLD_TWO: Final = 0.4
 FEW_UNDIRECTED: Final = 3
+ODD_ONE_IN: Final = 15
+"""One odd line in so many is what equal pods show: with thirty lines or more a pair is no witness, three are."""
 FEWEST_TO_ABORT: Final = 4
 TWENTY_MINUTES: Final = 1200.0
 STANDING: Final = 0.25  # of the canary's age
@@ -82,22 +84,76 @@ def weigh(lines: Sequence[Line], *, beside: bool, step_seconds: float) -> Variat
     """
     if not (np.isfinite(step_seconds) and step_seconds > 0):
         raise InvalidInput(f"must be positive, got {step_seconds!r}", "/step_seconds")
+    lines = told(lines, beside)
     now = _at_once(lines, beside, step_seconds)
     if now.state is not State.WORSE:
         return now
+    stood = _stood(lines, now.guilty, beside, step_seconds)
+    state = State.WORSE if stood else State.DEGRADED
+    reason = now.reason if stood else now.reason + ", not for long enough yet"
+    return VariationEvidence(state=state, lines=now.lines, guilty=now.guilty, standing=stood, reason=reason)
+
+
+def _stood(lines: Sequence[Line], guilty: Sequence[str], beside: bool, step_seconds: float) -> bool:
+    """
+    Return whether the looks before the last said abort too.
+
+    A look at which the lines that now carry the abort had too few samples to be judged, or none that the look after it
+    lacked, says nothing either way; one look at least must have agreed.
+    """
     length = max((len(line.canary) for line in lines), default=0)
     learned = all(line.pod_sd is not None for line in lines)
     first = length - looks_back(length, step_seconds, beside=beside, learned=learned)
     seen = max((int(np.isfinite(line.canary).sum()) for line in lines), default=0)
-    stood = seen >= FEWEST_TO_ABORT and first >= FEWEST
+    if seen < FEWEST_TO_ABORT or first < FEWEST:
+        return False
+    agreed, carrying = 0, [line for line in lines if line.name in guilty]
+    known = _samples(carrying)
     for samples in range(length - 1, first - 1, -1):
-        if not stood:
-            break
-        then = _at_once([line.first(samples, beside) for line in lines], beside, step_seconds)
-        stood = then.state is State.WORSE
-    state = State.WORSE if stood else State.DEGRADED
-    reason = now.reason if stood else now.reason + ", not for long enough yet"
-    return VariationEvidence(state=state, lines=now.lines, guilty=now.guilty, standing=stood, reason=reason)
+        before = [line.first(samples, beside) for line in lines]
+        fewer = _samples([line for line in before if line.name in guilty])
+        if fewer == known:
+            continue
+        known = fewer
+        if _one_aborts(before, guilty, beside, step_seconds):
+            agreed += 1
+            continue
+        then = _at_once(before, beside, step_seconds)
+        if then.state is State.WORSE:
+            agreed += 1
+        elif any(line.name in guilty and line.strength is not None for line in then.lines):
+            return False
+    return agreed > 0
+
+
+def _one_aborts(lines: Sequence[Line], guilty: Sequence[str], beside: bool, step_seconds: float) -> bool:
+    """Return whether a directed line of the guilty ones aborts by itself: then no other line needs to be asked."""
+    return any(
+        (line_evidence(line, beside, step_seconds).strength or 0.0) >= ABORT
+        for line in lines
+        if line.sign and line.name in guilty
+    )
+
+
+def _samples(lines: Sequence[Line]) -> int:
+    return sum(int(np.isfinite(line.canary).sum()) for line in lines)
+
+
+def told(lines: Sequence[Line], beside: bool) -> list[Line]:
+    """
+    Return lines without the samples in which no line of them told anything of the canary (beside: of both sides).
+
+    A scrape that failed is no look: it neither ages the canary nor disagrees with anybody. Samples that one line lacks
+    stay missing in it, so that lines keep their common clock.
+    """
+    length = max((len(line.canary) for line in lines), default=0)
+    heard = np.zeros(length, dtype=np.bool_)
+    for line in lines:
+        here = np.isfinite(line.canary)
+        if beside and len(line.stable) == len(line.canary):
+            here = here & np.isfinite(line.stable)
+        heard[: len(here)] |= here
+    return list(lines) if heard.all() else [line.only(heard, beside) for line in lines]
 
 
 def looks_back(samples: int, step_seconds: float, *, beside: bool, learned: bool) -> int:
@@ -122,13 +178,14 @@ def combined(found: Sequence[LineEvidence]) -> VariationEvidence:
     vague = sum(e.sign == 0 for e in judged) > FEW_UNDIRECTED
     directed = [e for e in loud if not (vague and e.sign == 0)]
     undirected = [e for e in loud if vague and e.sign == 0]
-    for state, group, one, two in (
-        (State.WORSE, directed, ABORT, np.inf),
-        (State.WORSE, undirected, np.inf, WITNESS),
-        (State.DEGRADED, directed, HOLD_ONE[False], HOLD_TWO),
-        (State.DEGRADED, undirected, HOLD_ONE[True], HOLD_TWO),
+    usual = max(1, len(judged) // ODD_ONE_IN)
+    for state, group, one, single, two in (
+        (State.WORSE, directed, ABORT, 1, np.inf),
+        (State.WORSE, undirected, np.inf, 1, WITNESS),
+        (State.DEGRADED, directed, HOLD_ONE[False], 1, HOLD_TWO),
+        (State.DEGRADED, undirected, HOLD_ONE[True], usual, HOLD_TWO),
     ):
-        guilty = _speaking(group, one, two)
+        guilty = _speaking(group, one, two, single, usual + 1)
         if guilty:
             return VariationEvidence(
                 state=state, lines=tuple(found), guilty=tuple(e.name for e in guilty), reason=_words(guilty[0])
@@ -146,11 +203,11 @@ def combined(found: Sequence[LineEvidence]) -> VariationEvidence:
     )
 
 
-def _speaking(group: Sequence[LineEvidence], one: float, two: float) -> list[LineEvidence]:
-    """Return the lines that reach the bar of one line alone, else the two or more that reach that of a pair."""
+def _speaking(group: Sequence[LineEvidence], one: float, two: float, single: int, several: int) -> list[LineEvidence]:
+    """Return the lines that reach the bar of ``single`` lines alone, else the ``several`` that reach that of a pair."""
     alone = [e for e in group if e.strength is not None and e.strength >= one]
     pair = [e for e in group if e.strength is not None and e.strength >= two]
-    return alone or (pair if len(pair) >= 2 else [])
+    return alone if len(alone) >= single else (pair if len(pair) >= several else [])
 
 
 def _words(line: LineEvidence) -> str:

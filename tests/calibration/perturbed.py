@@ -75,10 +75,20 @@ def with_a_short_stable(case: Case) -> None:
 
 
 def with_missing_samples(case: Case) -> None:
-    """Drop every tenth sample of each series."""
+    """Drop every tenth sample of each series, another one of each metric."""
+    for number, metric in enumerate(case["metrics"]):
+        _thinned(metric, number)
+
+
+def with_missing_scrapes(case: Case) -> None:
+    """Drop every tenth sample of all metrics at once, as where a scrape fails: canaries of four samples keep three."""
     for metric in case["metrics"]:
-        for side in SIDES:
-            metric[side] = [None if i % 10 == 3 else v for i, v in enumerate(metric.get(side) or [])]
+        _thinned(metric, 7)
+
+
+def _thinned(metric: dict[str, Any], place: int) -> None:
+    for side in SIDES:
+        metric[side] = [None if (i + place) % 10 == 0 else v for i, v in enumerate(metric.get(side) or [])]
 
 
 def without_requests(case: Case) -> None:
@@ -87,7 +97,14 @@ def without_requests(case: Case) -> None:
 
 
 NEUTRAL: Final = (renamed, shuffled, in_other_units)
-HARMFUL: Final = (with_three_digits, without_history, with_a_short_stable, with_missing_samples, without_requests)
+HARMFUL: Final = (
+    with_three_digits,
+    without_history,
+    with_a_short_stable,
+    with_missing_samples,
+    with_missing_scrapes,
+    without_requests,
+)
 
 
 def altered(case: Case, change: Callable[[Case], None]) -> Case:

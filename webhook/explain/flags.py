@@ -26,6 +26,8 @@ FLAGS: Final = {
     "warm-up unknown": "no past births to learn from how long young pods differ",
     "young canary": "the step is so short that nothing can abort while its pods warm up",
     "slow noise": "stable pods drift apart as slowly by themselves: it holds at most",
+    "one sample": "one single sample carries the change: it holds at most",
+    "counter": "these levels only rise, as counters do: how much they grew is compared",
     "short pool": "too short a time before to compare with: it holds at most",
     # of the data
     "before and after": "no baseline is left: judged against the time before and the same hours of earlier days",

@@ -95,8 +95,8 @@ def read_side(value: Json, place: str, kind: str, edges: Sequence[float]) -> Sid
     Raises
     ------
     BadRequest
-        Unknown or missing fields, entries that are no numbers, negative, not finite, of unequal lengths,
-        ``bad`` above ``total``, ``counts`` of another width than ``len(edges) + 1``.
+        Unknown or missing fields, entries that are no numbers, not finite, negative (levels may be), of unequal
+        lengths, ``bad`` above ``total``, ``counts`` of another width than ``len(edges) + 1``.
     """
     if value is None:
         return Side(fields={})
@@ -133,12 +133,15 @@ def _stacked(read: Mapping[str, Mapping[str, FloatArray]], place: str, visible: 
 
 def _replica(value: Mapping[str, Json], place: str, kind: str, edges: Sequence[float]) -> dict[str, FloatArray]:
     _known_fields(value, place, kind)
-    read = {
-        field: _counts(entries, step(place, field), edges) if field == "counts" else read_numbers(
-            entries, step(place, field), LARGEST_SQUARE if field == "numerator_squared" else LARGEST
-        )
-        for field, entries in value.items()
-    }  # fmt: skip
+    read: dict[str, FloatArray] = {}
+    for field, entries in value.items():
+        inside = step(place, field)
+        if field == "counts":
+            read[field] = _counts(entries, inside, edges)
+        else:
+            signed = kind == "gauge"
+            largest = LARGEST_SQUARE if signed or field == "numerator_squared" else LARGEST
+            read[field] = read_numbers(entries, inside, largest, signed=signed)
     looks = len(next(iter(read.values())))
     for field, array in read.items():
         if len(array) != looks:
@@ -185,14 +188,22 @@ def _entry(entries: Json, place: str, look: int) -> str:
     return step(place, look) if isinstance(entries, list) else place
 
 
-def read_numbers(entries: Json, place: str, largest: float = LARGEST) -> FloatArray:
+def read_numbers(entries: Json, place: str, largest: float = LARGEST, *, signed: bool = False) -> FloatArray:
     """
     Return ``(K,)`` numbers from a list, or from one number, which is one look; null is NaN.
+
+    Parameters
+    ----------
+    entries : JSON value
+    place : str
+    largest : float
+    signed : bool, default False
+        Whether numbers may be negative: a level may be anything, what is counted may not.
 
     Raises
     ------
     BadRequest
-        Place of the first entry that is no number, negative, not finite or above ``largest``.
+        Place of the first entry that is no number, not finite, above ``largest``, or negative and not ``signed``.
     """
     listed = entries if isinstance(entries, list) else [entries]
     if not {type(entry) for entry in listed} <= {int, float, type(None)}:
@@ -201,12 +212,15 @@ def read_numbers(entries: Json, place: str, largest: float = LARGEST) -> FloatAr
     try:
         found = np.array([math.nan if entry is None else entry for entry in listed], dtype=np.float64)
     except OverflowError:
-        found = np.array([math.nan if entry is None else min(entry, 1e300) for entry in listed], dtype=np.float64)
+        found = np.array(
+            [math.nan if entry is None else min(max(entry, -1e300), 1e300) for entry in listed], dtype=np.float64
+        )
     given = np.array([entry is not None for entry in listed], dtype=np.bool_)
-    wrong = np.flatnonzero(given & ~((found >= 0) & (found <= largest)))
+    wrong = np.flatnonzero(given & ~((found >= (-largest if signed else 0.0)) & (found <= largest)))
     if wrong.size:
         look = int(wrong[0])
         rule = f"must be finite, not negative, and at most {largest:g}"
+        rule = f"must be finite and within {largest:g} of zero" if signed else rule
         raise refuse(_entry(entries, place, look), rule, listed[look])
     return found
 
