@@ -22,6 +22,8 @@ MOST: Final = 256
 LARGEST_BATCH: Final = 32
 """Releases at once from which nothing is remembered: a simulation plays each only once."""
 FEWEST_LOOKS: Final = 16
+WIDE: Final = 64
+"""Numbers of a look from which a column is not copied beside the others."""
 BACK: Final = 8
 """Looks back from the newest at which an earlier end is looked for."""
 
@@ -155,13 +157,17 @@ def _marks(opening: bytes, columns: Sequence[Floats], count: int) -> list[tuple[
     """Return digests of everything up to the newest look, and up to some looks before it: the newest first."""
     parts = [np.asarray(column, dtype=np.float64) for column in columns]
     parts = [(each if len(each) == 1 else np.moveaxis(each, 1, 0)).reshape(count, -1) for each in parts]
-    rows = np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
-    running = sha256(opening)
-    running.update(repr([column.shape[:1] + column.shape[2:] for column in columns]).encode())
+    wide = [np.ascontiguousarray(each) for each in parts if each.shape[1] > WIDE]
+    narrow = [each for each in parts if each.shape[1] <= WIDE]
+    tables = [*wide, np.ascontiguousarray(np.concatenate(narrow, axis=1))] if narrow else wide
     begin = max(count - BACK, 0)
-    running.update(rows[:begin].data)
+    running = [sha256(opening + repr([column.shape[:1] + column.shape[2:] for column in columns]).encode())]
+    running += [sha256() for _ in tables[1:]]
+    for each, rows in zip(running, tables, strict=True):
+        each.update(rows[:begin].data)
     marks = []
     for seen in range(begin, count):
-        running.update(rows[seen].data)
-        marks.append((seen + 1, running.digest()))
+        for each, rows in zip(running, tables, strict=True):
+            each.update(rows[seen].data)
+        marks.append((seen + 1, b"".join(each.digest() for each in running)))
     return marks[::-1]

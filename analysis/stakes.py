@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.grid import HARM, TINY, Floats
 from analysis.types import BoolArray
@@ -64,8 +65,10 @@ class Stakes:
         Log likelihood ratio of every node.
     mass : (B, N, 1) float64
         Share of the bet that is staked at each look.
-    priors : (B or 1, N or 1, 156) float64
-        What is believed of the pods at each look.
+    priors : (M, N or 1, 156) float64
+        What is believed of the pods ...
+    at : (B,) int
+        ... at each look.
     moved : (B,) bool
         Where that belief is another than at the look before.
     """
@@ -73,11 +76,12 @@ class Stakes:
     gain: Floats
     mass: Floats
     priors: Floats
+    at: NDArray[np.int64]
     moved: BoolArray
 
     def prior(self, look: int) -> Floats:
         """Return the belief at one look, (N or 1, 156)."""
-        return np.asarray(self.priors[look if len(self.priors) > 1 else 0])
+        return np.asarray(self.priors[self.at[look]])
 
 
 def advance(state: AbortState, stakes: Stakes) -> tuple[Floats, AbortState]:
@@ -138,8 +142,7 @@ def _beliefs(state: AbortState, stakes: Stakes, weight: Floats) -> tuple[Floats,
     count, releases = weight.shape[:2]
     before = np.empty(weight.shape)
     moved, scale = np.ones((count, releases, 1)), np.empty((count, releases, 1))
-    kept, drawn = 1 - stakes.mass, np.broadcast_to(stakes.mass * stakes.priors, weight.shape)
-    null, prior = state.null.copy(), state.prior
+    kept, null, prior = 1 - stakes.mass, state.null.copy(), state.prior
     for k in range(count):
         if stakes.moved[k]:
             fresh = stakes.prior(k)
@@ -150,7 +153,7 @@ def _beliefs(state: AbortState, stakes: Stakes, weight: Floats) -> tuple[Floats,
         before[k] = null
         if k or state.looks:
             null *= kept[k]
-            null += drawn[k]
+            null += stakes.mass[k] * prior
         null *= weight[k]
         np.add.reduce(null, axis=1, keepdims=True, out=scale[k])
         null /= scale[k]

@@ -69,7 +69,7 @@ def _short(record: Record, found: QuestionRecord | None) -> float | None:
     return lasts if lasts < SHORT_STEP else None
 
 
-def born(found: QuestionRecord, side: Side, record: Record) -> FloatArray:
+def born(found: QuestionRecord, side: Side, record: Record, told: BoolArray | None = None) -> FloatArray:
     """
     Return since when each replica of a side is there, (R,), unix seconds; -inf: always.
 
@@ -81,7 +81,7 @@ def born(found: QuestionRecord, side: Side, record: Record) -> FloatArray:
     births = found.notes.get(BIRTHS)
     if births is not None:
         return np.array([births.get(name, -np.inf) for name in names], dtype=np.float64)
-    told = _told(found.side(side))
+    told = _told(found.side(side)) if told is None else told
     if not told.size:
         return np.full(len(names), -np.inf)
     first = np.where(told.any(axis=1), told.argmax(axis=1), 0)
@@ -121,10 +121,10 @@ def grown(question: Question, record: Record, length: float) -> Record:
     empty = np.zeros(len(record.ends), dtype=np.bool_)
     for side in Side:
         series = found.side(side)
-        young = ~old_enough(born(found, side, record), record.ends, length)
+        told = _told(series)
+        young = ~old_enough(born(found, side, record, told), record.ends, length)
         if not young.any() or not series.replicas:
             continue
-        told = _told(series)
         empty |= told.any(axis=0) & ~(told & ~young).any(axis=0)
         fields = {name: _without(array, young) for name, array in series.fields.items()}
         sides[side.value] = replace(series, fields=fields)

@@ -209,7 +209,7 @@ def warn_and_tolerated(prepared: Prepared, ratio: float, slack: float) -> tuple[
     releases = prepared.first.shape[0]
     ratios = np.repeat([1.0, ratio], releases)
     slacks = np.repeat([0.0, slack], releases)
-    log_e, _ = abort_evidence(prepared.looks.stacked(2), Null(ratio=ratios, slack=slacks))
+    log_e, _ = abort_evidence(prepared.looks, Null(ratio=ratios, slack=slacks), times=2)
     return log_e[:releases], log_e[releases:]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from analysis.bounds import confidence, reachable_abort, reachable_promote
 from analysis.compare.arms import healthy_centres
 from analysis.compare.counts import CountsEvidence
-from analysis.evidence import Null, log_likelihood
+from analysis.evidence import SIGNS, Null, log_likelihood, summed_likelihood
 from analysis.types import Effect, State
 
 
@@ -50,9 +50,9 @@ def fault_start(evidence: CountsEvidence) -> int | None:
     first = evidence.first_look
     if first is None or not evidence.used.any():
         return None
-    gain = log_likelihood(evidence.prepared.looks, 1, Null())[0]
-    node = int(gain.sum(axis=0).argmax())
-    later = np.cumsum(gain[::-1, node])[::-1]
+    node = int(summed_likelihood(evidence.prepared.looks, 1, Null())[0].argmax())
+    gain = log_likelihood(evidence.prepared.looks, 1, Null(), node)[0, :, 0]
+    later = np.cumsum(gain[::-1])[::-1]
     start = np.log(evidence.prepared.looks.start_mass[0, first:]) + later[first:]
     return first + int(start.argmax())
 
@@ -87,8 +87,7 @@ def _effect(evidence: CountsEvidence, since: int) -> Effect | None:
     events = np.where(looks.used, looks.bad_canary + looks.bad_baseline, 0.0).sum()
     if events == 0:
         return None
-    above = log_likelihood(looks, 1, Null())[0].sum(axis=0)
-    below = log_likelihood(looks, -1, Null())[0].sum(axis=0)
+    above, below = (summed_likelihood(looks, sign, Null())[0] for sign in SIGNS)
     found = confidence(above, below, float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1])
     if not evidence.question.swapped:
         return found

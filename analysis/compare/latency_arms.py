@@ -132,12 +132,8 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     PreparedLatency
         A look is skipped (it keeps its number) if a side had no request or if it is left out.
     """
-    canary, baseline = arms.canary, arms.baseline
-    if arms.left_out.any():
-        seen = ~arms.left_out[:, None, :, None]
-        canary, baseline = np.where(seen, canary, np.nan), np.where(seen, baseline, np.nan)
-    stable = stable_of(baseline, arms.edges, arms.seconds, arms.visible, arms.earlier)
-    tried = sums_of(canary, arms.edges)
+    stable = stable_of(arms.baseline, arms.edges, arms.seconds, arms.visible, arms.earlier, arms.left_out)
+    tried = sums_of(arms.canary, arms.edges, arms.left_out)
     sides = tried.side, stable.side.between(stable.early, stable.early + len(arms.seconds))
     n_c, n_s = (side.total.sum(axis=1) for side in sides)
     used = (n_c > 0) & (n_s > 0)

@@ -11,7 +11,7 @@ from analysis import words
 from analysis.bounds import LEVEL, confidence, reachable_promote
 from analysis.compare.arms import healthy_centres
 from analysis.compare.latency import LatencyEvidence
-from analysis.evidence import Null, log_likelihood
+from analysis.evidence import SIGNS, Null, summed_likelihood
 from analysis.student import half_width
 from analysis.types import Effect
 
@@ -80,8 +80,7 @@ def edge_effect(evidence: LatencyEvidence, row: int, *, bounded: bool = True) ->
 
     found = None
     if bounded and np.where(looks.used, looks.bad_canary + looks.bad_baseline, 0.0).sum() > 0:
-        above = log_likelihood(looks, 1, Null())[0].sum(axis=0)
-        below = log_likelihood(looks, -1, Null())[0].sum(axis=0)
+        above, below = (summed_likelihood(looks, sign, Null())[0] for sign in SIGNS)
         found = confidence(above, below, float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1])
     return EdgeEffect(
         edge=float(evidence.edges[prepared.edge[row]]),

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.compare.latency_sums import Sums, sums_of
+from analysis.compare.latency_sums import Sums, counted, sums_of
 from analysis.compare.podnoise import PodNoise, spread_of_pods
 from analysis.compare.scores import (
     FEWEST_DOF,
@@ -21,7 +21,6 @@ from analysis.compare.scores import (
     ScoreNoise,
     ShiftLooks,
     Side,
-    complete,
     lone_noise,
     looks_per_slot,
     score_noise,
@@ -93,6 +92,7 @@ class Stable:
     ----------
     counts : (N, R, E + K, B) float64
         NaN is missing.
+    left_out : (N, E + K) bool
     sums : Sums
         The same summed up.
     edges : (J,) float64
@@ -103,6 +103,7 @@ class Stable:
     """
 
     counts: Floats
+    left_out: BoolArray
     sums: Sums
     edges: Floats
     seconds: Floats
@@ -127,12 +128,19 @@ class Stable:
         return found
 
     def _learned(self, rows: Rows, last: int) -> LatencyNoise:
-        above = exceeding(complete(self.counts[rows, :, :last]))
+        above = exceeding(counted(self.counts[rows, :, :last], self.left_out[rows, :last]))
         side = rows_of(self.side.between(0, last), rows)
         return _learn(side, above, self.edges, self.seconds[:last], self.visible)
 
 
-def stable_of(counts: Floats, edges: Floats, seconds: Floats, visible: bool, earlier: Floats | None = None) -> Stable:
+def stable_of(
+    counts: Floats,
+    edges: Floats,
+    seconds: Floats,
+    visible: bool,
+    earlier: Floats | None = None,
+    left_out: BoolArray | None = None,
+) -> Stable:
     """
     Return the stable side of N runs.
 
@@ -145,12 +153,18 @@ def stable_of(counts: Floats, edges: Floats, seconds: Floats, visible: bool, ear
     visible : bool
     earlier : (N, R, E, B) float64, optional
         Looks before the run, as long as its first.
+    left_out : (N, K) bool, optional
+        Looks of the run in which nothing counts.
     """
     early = 0 if earlier is None else earlier.shape[2]
     whole = counts if earlier is None else np.concatenate([earlier, counts], axis=2)
+    skipped = np.zeros((len(whole), whole.shape[2]), dtype=bool)
+    if left_out is not None:
+        skipped[:, early:] = left_out
     return Stable(
         counts=whole,
-        sums=sums_of(whole, edges),
+        left_out=skipped,
+        sums=sums_of(whole, edges, skipped),
         edges=edges,
         seconds=np.concatenate([np.full(early, seconds[0]), seconds]),
         early=early,

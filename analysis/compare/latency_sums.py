@@ -14,6 +14,7 @@ import numpy as np
 from analysis.compare.scores import Side, complete, midpoints
 from analysis.grid import Floats
 from analysis.resumed import Resumed
+from analysis.types import BoolArray
 
 Learned = dict[str, tuple[int, Any]]
 
@@ -38,7 +39,13 @@ class Sums:
     learned: Learned
 
 
-def sums_of(counts: Floats, edges: Floats) -> Sums:
+def counted(counts: Floats, left_out: BoolArray) -> Floats:
+    """Return histograms (N, R, K, B) without those that miss a bucket, and without looks in which nothing counts."""
+    whole = complete(counts)
+    return np.where(left_out[:, None, :, None], 0.0, whole) if left_out.any() else whole
+
+
+def sums_of(counts: Floats, edges: Floats, left_out: BoolArray) -> Sums:
     """
     Return one side summed up.
 
@@ -47,17 +54,19 @@ def sums_of(counts: Floats, edges: Floats) -> Sums:
     counts : (N, R, K, B) float64
         Requests per replica, look and bucket, not cumulative, the last beyond every edge; NaN is missing.
     edges : (B-1,) float64
+    left_out : (N, K) bool
+        Looks in which nothing counts.
     """
     replicas = counts.shape[1]
     middle = midpoints(edges)
 
     def more(seen: int, known: Learned | None) -> tuple[Floats, Learned]:
-        whole = complete(counts[:, :, seen:])
+        whole = counted(counts[:, :, seen:], left_out[:, seen:])
         parts = whole.sum(axis=-1), (whole * middle).sum(axis=-1)  # a product would round by how many looks there are
         found = np.concatenate([*(np.moveaxis(part, 1, -1) for part in parts), whole.sum(axis=1)], axis=-1)
         return found, {mark: what for mark, what in dict(known or {}).items() if what[0] <= seen}
 
-    packed, learned = SUMS.run(edges.tobytes(), (np.moveaxis(counts, 2, 1),), more)
+    packed, learned = SUMS.run(edges.tobytes(), (np.moveaxis(counts, 2, 1), left_out.astype(np.float64)), more)
     total, plain = (
         np.ascontiguousarray(np.moveaxis(packed[..., first : first + replicas], -1, 1)) for first in (0, replicas)
     )

@@ -7,7 +7,6 @@ percent slower exceeds an edge far more often, by as much as the latency's distr
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc
 
-from analysis.evidence import ABORTS, Looks, Null, abort_evidence
+from analysis.evidence import Looks, Null, abort_evidence
 from analysis.grid import POD_SDS, Floats
 from analysis.noise import neighbour_dispersion
-from analysis.stakes import AbortState
 from analysis.types import BoolArray
 
 LEAST_EXCEEDANCE: Final = 2e-5
@@ -308,36 +306,11 @@ def held(factor: Floats) -> Floats:
     return np.array(rows).T
 
 
-def abort_over(looks: Looks, null: Null) -> Floats:
-    """
-    Return the evidence that each row lies beyond its null, at every look; (N, K).
-
-    The looks are handed to the engine in runs over which what is believed of the pods stands still.
-    """
-    count = looks.used.shape[1]
-    log_e, _ = ABORTS.run(
-        b"in runs" + null.mark, looks.columns, lambda first, known: _in_runs(looks.between(first, count), null, known)
-    )
-    return log_e
-
-
-def _in_runs(looks: Looks, null: Null, state: AbortState | None) -> tuple[Floats, AbortState]:
-    factor, weights = looks.pod_factor, looks.pod_weights
-    moved = np.any(factor[:, 1:] != factor[:, :-1], axis=0) | np.any(weights[:, 1:] != weights[:, :-1], axis=(0, 2))
-    bounds = [0, *(int(k) + 1 for k in np.flatnonzero(moved)), factor.shape[1]]
-    parts = []
-    for first, last in itertools.pairwise(bounds):
-        log_e, state = abort_evidence(looks.between(first, last), null, state)
-        parts.append(log_e)
-    assert state is not None
-    return np.concatenate(parts, axis=1), state
-
-
 def both_nulls(looks: Looks, tolerated: Null) -> tuple[Floats, Floats]:
     """Return log E_warn and log E_tol of every row, (N, K) each."""
     rows = looks.used.shape[0]
     ratio = np.broadcast_to(np.asarray(tolerated.ratio, dtype=np.float64), (rows,))
     slack = np.broadcast_to(np.asarray(tolerated.slack, dtype=np.float64), (rows,))
     null = Null(ratio=np.concatenate([np.ones(rows), ratio]), slack=np.concatenate([np.zeros(rows), slack]))
-    log_e = abort_over(looks.stacked(2), null)
+    log_e, _ = abort_evidence(looks, null, times=2)
     return log_e[:rows], log_e[rows:]

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import gammaln
 
+from analysis import resumed
 from analysis.evidence import (
     Looks,
     Null,
@@ -20,6 +21,7 @@ from analysis.evidence import (
     promote_evidence,
     promote_start,
     start_masses,
+    summed_likelihood,
 )
 from analysis.grid import HARM, NODES, POD_PRIOR, Floats, alternative, null_weights
 from tests.analysis import slow_process
@@ -269,6 +271,7 @@ def test_operations_do_not_depend_on_traffic():
                 seen.append(event)
 
         looks = ramp(6, requests=requests)
+        resumed.forget()
         sys.setprofile(count)
         try:
             abort_evidence(looks, Null())
@@ -276,6 +279,15 @@ def test_operations_do_not_depend_on_traffic():
             sys.setprofile(None)
         calls.append(len(seen))
     assert calls[0] == calls[1] > 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_sum_of_all_looks_is_the_sum_of_each(sign):
+    """Asked for at once, and node by node, it is what the looks give one by one."""
+    looks, null = ramp(3), Null(ratio=1.5, slack=0.001)
+    each = log_likelihood(looks, sign, null)
+    np.testing.assert_allclose(summed_likelihood(looks, sign, null), each.sum(axis=1), rtol=1e-10, atol=1e-10)
+    assert np.array_equal(log_likelihood(looks, sign, null, 70)[..., 0], each[..., 70])
 
 
 @pytest.mark.parametrize("cut", [1, 3, 5, 11])

@@ -42,7 +42,7 @@ def test_scores_are_means_over_requests():
     rng = np.random.default_rng(1)
     data = counts(rng, 3, 4, 50.0)[None]
     data[0, 1, 2, 5] = np.nan
-    side = sums_of(data, EDGES).side
+    side = sums_of(data, EDGES, np.zeros((data.shape[0], data.shape[2]), dtype=bool)).side
     middle = midpoints(EDGES)
     for pod, look in ((0, 0), (2, 3)):
         requests = np.repeat(middle, data[0, pod, look].astype(int))

@@ -10,7 +10,7 @@ from analysis.compare import counts
 from analysis.compare.latency_noise import stable_of
 from analysis.evidence import Null
 from analysis.judge import judge
-from analysis.resumed import BACK, MOST, Resumed
+from analysis.resumed import BACK, MOST, WIDE, Recalled, Resumed
 from tests.analysis.counts_examples import release
 from tests.analysis.kinds_examples import every_kind
 from tests.analysis.kinds_examples import release as kinds_release
@@ -149,3 +149,58 @@ def test_memory_is_bounded():
     seen.run(b"0", (np.zeros((1, 20)),), advance)
     seen.run(str(MOST).encode(), (np.zeros((1, 20)),), advance)
     assert len(calls) == MOST + 2
+
+
+def test_wide_looks_are_recognised_like_narrow_ones():
+    """Numbers that stand in columns of their own mark a past as the same numbers beside others do."""
+    rng = np.random.default_rng(1)
+    wide, narrow = rng.normal(size=(2, 40, WIDE + 1)), rng.normal(size=(2, 40))
+    asked = []
+    seen = Resumed[int]()
+
+    def ask(upto):
+        columns = (wide[:, :upto], narrow[:, :upto])
+
+        def advance(first, state):
+            asked.append(first)
+            return columns[0][:, first:].sum(axis=-1) + columns[1][:, first:], 0
+
+        return seen.run(b"", columns, advance)[0]
+
+    for upto in (30, 31, 40):
+        assert np.array_equal(ask(upto), wide[:, :upto].sum(axis=-1) + narrow[:, :upto])
+    wide[1, 2, 3] += 1e-9
+    ask(40)
+    narrow[0, 2] += 1e-9
+    ask(40)
+    assert asked == [0, 30, 0, 0, 0]  # ten looks more are more than are looked back
+
+
+def test_what_was_computed_is_recalled_by_its_numbers():
+    """The same numbers are not computed again; another number, shape or opening is."""
+    calls = []
+    known = Recalled[float](3)
+
+    def ask(opening, *numbers):
+        return known.value(opening, numbers, lambda: calls.append(opening) or float(sum(n.sum() for n in numbers)))
+
+    numbers = np.arange(6.0)
+    assert [ask(b"a", numbers), ask(b"a", numbers.copy()), ask(b"a", numbers[::-1])] == [15.0, 15.0, 15.0]
+    assert len(calls) == 2
+    ask(b"a", numbers.reshape(2, 3))
+    ask(b"a", numbers[:3], numbers[3:])
+    ask(b"b", numbers)
+    assert len(calls) == 5
+    ask(b"a", numbers)  # three others came since
+    assert len(calls) == 6
+    resumed.forget()
+    ask(b"a", numbers)
+    assert len(calls) == 7
+
+
+def test_what_is_shared_cannot_be_written_into():
+    """Tables too large to be copied are handed out as they are, and closed."""
+    seen = Resumed[None](shared=True)
+    found, _ = seen.run(b"", (np.zeros((1, 20)),), lambda first, _: (np.zeros((1, 20 - first)), None))
+    with pytest.raises(ValueError, match="read-only"):
+        found[0, 0] = 1.0
