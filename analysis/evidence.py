@@ -36,7 +36,7 @@ START_NOW: Final = 0.60
 START_LATER: Final = 0.15
 START_AT_STEPS: Final = 0.25
 INFORMATION_CAP: Final = 128.0
-BLOCK: Final = 4096  # releases x looks held on the grid at once: memory, not meaning
+BLOCK: Final = 2048  # releases x looks held on the grid at once: memory, not meaning
 
 Sign = Literal[1, -1]
 SIGNS: Final[tuple[Sign, Sign]] = (1, -1)

@@ -389,7 +389,7 @@ def _flags(data: GaugeData, paired: Paired, question: GaugeQuestion, promote: Fl
         flags.append("noise: run")
     if (np.isfinite(data.baseline).any(axis=1)).sum() == 1:
         flags.append("one stable pod")
-    if pod_limited(paired, question, promote[None])[0, -1]:
+    if pod_limited(paired.newest, question, promote[None, -1:])[0, 0]:
         flags.append("pod-limited")
     if not paired.level[0, -1] > 0 and np.isfinite(data.baseline).any():
         flags.append("always zero")

@@ -272,7 +272,7 @@ def weigh(data: LatencyData, question: LatencyQuestion, next_weight: float | Non
     prepared = prepare(arms)
     found = abort_parts(prepared, question)
     final = promote_parts(prepared, question, found)
-    step, slack_step, rate, share = step_evidence(prepared, question, next_weight)
+    step, slack_step, rate, share = step_evidence(prepared, question, next_weight, found.shift)
     evidence = LatencyEvidence(
         question=question,
         edges=data.edges,
@@ -298,7 +298,7 @@ def weigh(data: LatencyData, question: LatencyQuestion, next_weight: float | Non
 
 def with_next_weight(evidence: LatencyEvidence, next_weight: float) -> LatencyEvidence:
     """Return the same evidence for another next weight, in (0, 1]: only the step's demand is weighed anew."""
-    step, slack, rate, share = step_evidence(evidence.prepared, evidence.question, next_weight)
+    step, slack, rate, share = step_evidence(evidence.prepared, evidence.question, next_weight, evidence.shift)
     return replace(evidence, step=step, slack_step=slack, requests_per_second=rate, bad_share=share)
 
 

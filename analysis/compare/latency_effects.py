@@ -71,17 +71,18 @@ def shift_effect(evidence: LatencyEvidence, look: int = -1) -> Effect | None:
 def edge_effect(evidence: LatencyEvidence, row: int, *, bounded: bool = True) -> EdgeEffect:
     """Return what is shown of one weighed edge, row of ``evidence.prepared.rows``; unbounded: without its effect."""
     prepared = evidence.prepared
-    looks = prepared.rows.looks.chosen(np.array([row]))
-    used = prepared.used[0]
+    looks, used = prepared.rows.looks, prepared.used[0]
 
     def share(bad: np.ndarray, total: np.ndarray) -> float:
-        whole = float(total[0, used].sum())
-        return float(bad[0, used].sum()) / whole if whole > 0 else math.nan
+        whole = float(total[row, used].sum())
+        return float(bad[row, used].sum()) / whole if whole > 0 else math.nan
 
     found = None
-    if bounded and np.where(looks.used, looks.bad_canary + looks.bad_baseline, 0.0).sum() > 0:
-        above, below = (summed_likelihood(looks, sign, Null())[0] for sign in SIGNS)
-        found = confidence(above, below, float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1])
+    if bounded:
+        own = looks.chosen(np.array([row]))
+        if np.where(own.used, own.bad_canary + own.bad_baseline, 0.0).sum() > 0:
+            above, below = (summed_likelihood(own, sign, Null())[0] for sign in SIGNS)
+            found = confidence(above, below, float(own.pod_factor[0, -1]), own.pod_weights[0, -1])
     return EdgeEffect(
         edge=float(evidence.edges[prepared.edge[row]]),
         slo=bool(prepared.slo[row]),

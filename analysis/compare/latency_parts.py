@@ -253,9 +253,13 @@ def better(prepared: PreparedLatency, shift: Shift) -> Floats:
 
 
 def step_evidence(
-    prepared: PreparedLatency, question: LatencyQuestion, next_weight: float | None
+    prepared: PreparedLatency, question: LatencyQuestion, next_weight: float | None, whole: Shift
 ) -> tuple[Floats, float | None, float | None, float | None]:
-    """Return P_step over all weight steps, and slack, traffic and share of the running one; steps restart at 0."""
+    """
+    Return P_step over all weight steps, and slack, traffic and share of the running one; steps restart at 0.
+
+    ``whole`` is the shift of all looks, for a run without steps.
+    """
     asked = _asked(prepared)
     count = prepared.used.shape[1]
     bounds = [0, *(int(k) for k in np.flatnonzero(prepared.steps[0])), count]
@@ -268,7 +272,7 @@ def step_evidence(
         weight = np.full(rows, next_weight) if end == count and next_weight is not None else None
         at = np.full(rows, start), np.full(rows, end)
         slack, known = step_demand(asked.rows, *at, question.harm_budget, weight)
-        shift = shift_of(prepared.shift.between(start, end))
+        shift = whole if end - start == count else shift_of(prepared.shift.between(start, end))
         limit = _shift_limit(prepared, asked, question, slack, known.bad_share)
         edges = None
         if rows:

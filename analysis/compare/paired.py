@@ -104,6 +104,12 @@ class Paired:
     known: BoolArray
     learned: BoolArray
 
+    @property
+    def newest(self) -> Paired:
+        """The newest look alone, (N, 1)."""
+        names = {f.name for f in fields(self)} - {"slots", "learned"}
+        return replace(self, **{name: getattr(self, name)[:, -1:] for name in names})
+
 
 def pair(arms: GaugeArms) -> Paired:
     """
