@@ -19,7 +19,7 @@ from analysis.alarms import alarming
 from analysis.explaining import affordable
 from analysis.gone import without_past
 from analysis.policy import Limits, Policy
-from analysis.record import Record
+from analysis.record import Record, in_order
 from analysis.remarks import left_out, remarks
 from analysis.report import Evidence, Report
 from analysis.types import Json, May, NoData, Stage, State, Verdict, Window
@@ -74,7 +74,7 @@ def judge(
     --------
     ``tests/analysis/test_judge.py`` holds one release for each line of these rules.
     """
-    seen = record.until(at)
+    seen = in_order(record).until(at)
     weighed = weigh(policy, seen, next_weight if stage is not Stage.FINAL else 1.0)
     demand = demanded(policy, weighed, stage, next_weight)
     if demand.next_weight is not None and demand.next_weight != next_weight and stage is not Stage.FINAL:

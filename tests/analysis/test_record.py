@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from analysis.errors import InvalidInput, InvalidRecord
-from analysis.record import FIRST_STRETCH, MAX_LOOKS, STRETCH, Grid, Record, from_rows, rows, side_series
+from analysis.record import (
+    FIRST_STRETCH,
+    MAX_LOOKS,
+    STRETCH,
+    Grid,
+    QuestionRecord,
+    Record,
+    SideSeries,
+    from_rows,
+    in_order,
+    rows,
+    side_series,
+)
 from tests.analysis.record_examples import LOOK, START, counted, errors, question, record, values
 
 STARTS = st.floats(0, 4e9)
@@ -190,3 +202,22 @@ def test_totals_skip_what_is_missing():
     """A replica that did not exist adds nothing."""
     found = counted(2, np.array([1.0, np.nan]), np.array([100.0, np.nan]))
     assert found.canary.total("total").tolist() == [100.0, 0.0]
+
+
+def test_replicas_are_put_in_order_once():
+    """A record whose replicas are sorted is itself; else rows go with their names, on every side and in history."""
+    arrays = np.array([[3.0, 4.0], [1.0, 2.0]])
+    side = SideSeries(replicas=("b", "a"), fields={"values": arrays, "counts": np.stack([arrays, arrays], axis=2)})
+    found = QuestionRecord(baseline=side, canary=side, left_out=(None, None), history=side)
+    mixed = Record(
+        grid=Grid(start=0.0, length=10.0),
+        ends=np.array([10.0, 20.0]),
+        questions={"q": found},
+        weights=np.full(2, np.nan),
+    )
+    ordered = in_order(mixed)
+    for one in (ordered.questions["q"].baseline, ordered.questions["q"].canary, ordered.questions["q"].history):
+        assert one.replicas == ("a", "b")
+        assert one.fields["values"].tolist() == [[1.0, 2.0], [3.0, 4.0]]
+        assert one.fields["counts"][0, :, 0].tolist() == [1.0, 2.0]
+    assert in_order(ordered) is ordered
