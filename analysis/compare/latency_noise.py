@@ -121,7 +121,7 @@ class Stable:
         if len(self.counts) > 1:
             return self._learned(rows, last)
         learned = self.sums.learned
-        mark = f"{last} {self.visible} {self.seconds[:last].tobytes()!r}"
+        mark = f"{last} {self.visible} {self.seconds[:last].tobytes().hex()}"
         if mark not in learned:
             learned[mark] = last, self._learned(rows, last)
         found: LatencyNoise = learned[mark][1]

@@ -299,11 +299,14 @@ def pod_atoms(nu: Floats) -> Floats:
 
 def held(factor: Floats) -> Floats:
     """Return, (N, K), a pod factor that moves only by 2 % or more: the engine then rebuilds its belief seldom."""
-    rows = factor.T.tolist()
-    kept = rows[0]
-    for k, row in enumerate(rows):
-        rows[k] = kept = [old if abs(new - old) <= HELD * old else new for new, old in zip(row, kept, strict=True)]
-    return np.array(rows).T
+    rows = factor.tolist()
+    for row in rows:
+        kept = row[0]
+        for k, value in enumerate(row):
+            if abs(value - kept) > HELD * kept:
+                kept = value
+            row[k] = kept
+    return np.array(rows)
 
 
 def both_nulls(looks: Looks, tolerated: Null) -> tuple[Floats, Floats]:
