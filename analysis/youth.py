@@ -17,6 +17,7 @@ from analysis import words
 from analysis.policy import Gauge, Latency, Policy, Quantile, Question, Ratio
 from analysis.record import LeftOut, QuestionRecord, Record, SideSeries
 from analysis.report import Evidence
+from analysis.resumed import Recalled
 from analysis.sequential import Elder, Older
 from analysis.types import BoolArray, FloatArray, Pairing, Side, State
 from analysis.warmup import SHORT_STEP, WarmUp, old_enough, warm_up
@@ -199,12 +200,32 @@ def weighed(
         return found
     older = grown(question, record, young.abort)
     last = int(np.flatnonzero(found.abort > 0)[-1]) if causal else len(found.abort) - 1
-    part = weigh(older.until(float(record.ends[last])))
+    if last + 1 == len(found.abort):
+        whole = weigh(older)
+        return found.backed(Elder(abort=_abort_of(whole, len(found.abort)), whole=lambda: whole))
+    part = older.until(float(record.ends[last]))
     abort = np.zeros_like(found.abort)
-    if part is not None:
-        abort[: last + 1] = part.abort
-    whole = last + 1 == len(abort)
-    return found.backed(Elder(abort=abort, whole=lambda: part if whole else weigh(older)))
+    abort[: last + 1] = ELDERS.value(*_identity(question, policy, part), lambda: _abort_of(weigh(part), last + 1))
+    return found.backed(Elder(abort=abort, whole=lambda: weigh(older)))
+
+
+def _abort_of(found: Found | None, looks: int) -> FloatArray:
+    return np.zeros(looks) if found is None else found.abort
+
+
+ELDERS: Final[Recalled[FloatArray]] = Recalled()
+"""What older replicas said of the first looks, which every later verdict asks again."""
+
+
+def _identity(question: Question, policy: Policy, record: Record) -> tuple[bytes, list[FloatArray]]:
+    """Return everything that the evidence of a question depends on, apart from the weight of the next step."""
+    found = record.questions[question.name]
+    sides = [side for side in (found.baseline, found.canary, found.history) if side is not None]
+    told = (
+        policy, question, record.grid, record.pairing, record.aligned, found.left_out, found.visible, found.edges,
+        found.noise, found.notes, [(side.replicas, list(side.fields)) for side in sides], found.history is None,
+    )  # fmt: skip
+    return repr(told).encode(), [record.ends, *(array for side in sides for array in side.fields.values())]
 
 
 def waiting(question: Question, policy: Policy, record: Record) -> str:

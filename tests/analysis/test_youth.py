@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from analysis import resumed
 from analysis.kinds import kind_of
 from analysis.policy import Gauge, Latency, Looks
 from analysis.types import Pairing, Side, State, Verdict
@@ -204,6 +205,7 @@ def test_older_replicas_are_weighed_only_where_an_abort_has_to_be_backed(name):
     """Not a digit differs from weighing them to the end, nor when the burst check leaves looks out."""
     asked, found = briefly(name)
     wanted, kind = policy(asked), kind_of(asked, found)
+    resumed.forget()
     assert kind.causal(found.questions[name])
     lengths = []
 
@@ -214,6 +216,9 @@ def test_older_replicas_are_weighed_only_where_an_abort_has_to_be_backed(name):
     whole = weighed(weigh, asked, wanted, found)
     part = weighed(weigh, asked, wanted, found, causal=True)
     looks = len(found.ends)
+    again = weighed(weigh, asked, wanted, found.until(float(found.ends[-2])), causal=True)
+    assert lengths[4:] == [looks - 1], "what older replicas said of the first looks is remembered"
+    assert np.array_equal(again.abort, whole.abort[:-1])
     assert lengths[:3] == [looks, looks, looks]
     assert lengths[3] == 1 + int(np.flatnonzero(weigh(grown(asked, found, 300.0)).abort > 0)[-1]) < looks
     assert np.array_equal(part.abort, whole.abort)
