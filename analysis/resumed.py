@@ -21,6 +21,8 @@ MOST: Final = 256
 """Processes that are remembered: those of some four releases of ten questions."""
 LARGEST_BATCH: Final = 32
 """Releases at once from which nothing is remembered: a simulation plays each only once."""
+LARGEST: Final = 2**21
+"""Bytes of one result from which it is not remembered, so that memory has an end: tables of some 1,600 looks."""
 FEWEST_LOOKS: Final = 16
 WIDE: Final = 64
 """Numbers of a look from which a column is not copied beside the others."""
@@ -140,7 +142,8 @@ class Resumed(Generic[State]):
             log_e, state = advance(0, None)
         if self._shared:
             log_e.setflags(write=False)
-        _kept(self._ends, marks[0][1], (log_e, state), self._most)
+        if log_e.nbytes <= LARGEST:
+            _kept(self._ends, marks[0][1], (log_e, state), self._most)
         return log_e if self._shared else log_e.copy(), state
 
 

@@ -10,7 +10,7 @@ from analysis.compare import counts
 from analysis.compare.latency_noise import stable_of
 from analysis.evidence import Null
 from analysis.judge import judge
-from analysis.resumed import BACK, MOST, WIDE, Recalled, Resumed
+from analysis.resumed import BACK, LARGEST, MOST, WIDE, Recalled, Resumed
 from tests.analysis.counts_examples import release
 from tests.analysis.kinds_examples import every_kind
 from tests.analysis.kinds_examples import release as kinds_release
@@ -204,3 +204,17 @@ def test_what_is_shared_cannot_be_written_into():
     found, _ = seen.run(b"", (np.zeros((1, 20)),), lambda first, _: (np.zeros((1, 20 - first)), None))
     with pytest.raises(ValueError, match="read-only"):
         found[0, 0] = 1.0
+
+
+def test_what_is_too_large_is_not_remembered():
+    """A table of very many looks is computed again rather than kept."""
+    seen, calls = Resumed[None](), []
+    looks = 1 + LARGEST // 8
+
+    def advance(first, _):
+        calls.append(first)
+        return np.zeros((1, looks - first)), None
+
+    for _ in range(2):
+        seen.run(b"", (np.zeros((1, looks)),), advance)
+    assert calls == [0, 0]
