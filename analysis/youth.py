@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from typing import Final, Protocol, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis import words
 from analysis.policy import Gauge, Latency, Policy, Quantile, Question, Ratio
@@ -30,6 +31,8 @@ Where it keeps what past births taught: ``{"length": seconds or None, "births": 
 before the release does not show with ``ago``, how many seconds before it the newest of them was.
 """
 YOUNG: Final = "young"
+FIRST_LOOKS: Final = 16
+"""Looks that usually show since when everybody is there."""
 
 
 def youth_of(question: Question, policy: Policy, record: Record) -> WarmUp:
@@ -70,7 +73,7 @@ def _short(record: Record, found: QuestionRecord | None) -> float | None:
     return lasts if lasts < SHORT_STEP else None
 
 
-def born(found: QuestionRecord, side: Side, record: Record, told: BoolArray | None = None) -> FloatArray:
+def born(found: QuestionRecord, side: Side, record: Record) -> FloatArray:
     """
     Return since when each replica of a side is there, (R,), unix seconds; -inf: always.
 
@@ -82,10 +85,9 @@ def born(found: QuestionRecord, side: Side, record: Record, told: BoolArray | No
     births = found.notes.get(BIRTHS)
     if births is not None:
         return np.array([births.get(name, -np.inf) for name in names], dtype=np.float64)
-    told = _told(found.side(side)) if told is None else told
-    if not told.size:
+    first = _first_told(found.side(side))
+    if first is None:
         return np.full(len(names), -np.inf)
-    first = np.where(told.any(axis=1), told.argmax(axis=1), 0)
     if side is Side.BASELINE and (record.pairing is Pairing.BEFORE_AFTER or not record.aligned):
         return np.full(len(names), -np.inf)  # its looks are not those of the canary's clock
     begun = (record.ends - record.lengths)[first]
@@ -93,9 +95,21 @@ def born(found: QuestionRecord, side: Side, record: Record, told: BoolArray | No
     return np.where(old, -np.inf, begun)
 
 
-def _told(series: SideSeries) -> BoolArray:
-    """Return in which looks each replica told something, (R, K)."""
-    parts = [np.isfinite(array).reshape(*array.shape[:2], -1).any(axis=-1) for array in series.fields.values()]
+def _first_told(series: SideSeries) -> NDArray[np.int64] | None:
+    """Return the first look in which each replica told something, (R,), 0 if it never did; None without any look."""
+    for until in (FIRST_LOOKS, None):
+        told = _told(series, until)
+        if not told.size:
+            return None
+        if told.any(axis=1).all():
+            break
+    return np.where(told.any(axis=1), told.argmax(axis=1), 0)
+
+
+def _told(series: SideSeries, until: int | None = None) -> BoolArray:
+    """Return in which looks, the first so many of them, each replica told something, (R, K)."""
+    looks = [array[:, :until] for array in series.fields.values()]
+    parts = [np.isfinite(array).reshape(*array.shape[:2], -1).any(axis=-1) for array in looks]
     return np.asarray(np.any(parts, axis=0)) if parts else np.zeros((len(series.replicas), 0), dtype=np.bool_)
 
 
@@ -122,11 +136,12 @@ def grown(question: Question, record: Record, length: float) -> Record:
     empty = np.zeros(len(record.ends), dtype=np.bool_)
     for side in Side:
         series = found.side(side)
-        told = _told(series)
-        young = ~old_enough(born(found, side, record, told), record.ends, length)
+        young = ~old_enough(born(found, side, record), record.ends, length)
         if not young.any() or not series.replicas:
             continue
-        empty |= told.any(axis=0) & ~(told & ~young).any(axis=0)
+        until = 1 + int(np.flatnonzero(young.any(axis=0))[-1])
+        told = _told(series, until)
+        empty[:until] |= told.any(axis=0) & ~(told & ~young[:, :until]).any(axis=0)
         fields = {name: _without(array, young) for name, array in series.fields.items()}
         sides[side.value] = replace(series, fields=fields)
     if not sides:
