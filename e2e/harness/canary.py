@@ -178,8 +178,10 @@ class Canary:
         return self._app
 
     def _stable_ready(self) -> bool:
+        """Return whether the primary's pods are there, and those that Flagger found, like a canary's, gone."""
         pods = self.cluster.kubelet.pods(self.namespace)
-        return sum(pod.ready and pod.name.startswith(f"{NAME}-primary-") for pod in pods) == self.setup.replicas
+        ready = [pod for pod in pods if pod.ready and pod.name.startswith(f"{NAME}-primary-")]
+        return len(ready) == len(pods) == self.setup.replicas
 
     # ------------------------------------------------------------------ what Flagger says
 
