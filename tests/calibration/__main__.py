@@ -25,6 +25,7 @@ from tests.calibration.drift_kinds import DRIFT_KIND_CELLS
 from tests.calibration.drifts import DRIFT_CELLS
 from tests.calibration.gauges import GAUGE_CELLS
 from tests.calibration.latency_cells import CELLS as LATENCY_CELLS
+from tests.calibration.oddities import ODD_CELLS
 from tests.calibration.rollouts import ROLLOUT_CELLS
 from tests.calibration.splits import SPLITS
 from tests.calibration.variations import VARIATION_CELLS
@@ -37,6 +38,7 @@ EVERY: Final[tuple[Any, ...]] = (
     *LATENCY_CELLS,
     *GAUGE_CELLS,
     *VARIATION_CELLS,
+    *ODD_CELLS,
     *DRIFT_CELLS,
     *DRIFT_KIND_CELLS,
     *WARMUP_CELLS,

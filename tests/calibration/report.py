@@ -38,6 +38,7 @@ TITLES: Final = {
     "V1": "series without counts, asked every two minutes: beside, noise not learned",
     "V2": "series without counts, beside, noise learned",
     "V3": "series without counts, before and after",
+    "V4": "series without counts: spikes, and very many metrics",
     "D1": "no baseline, errors before and after: false alarms",
     "D2": "no baseline, errors before and after: what is found",
     "D3": "no baseline, events over the time of pods before and after: false alarms",

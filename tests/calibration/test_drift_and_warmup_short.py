@@ -23,7 +23,8 @@ CHOSEN = {
     "+100%, 5 min, learned from births": 100,
     "+60%, 5 min, 10 min dropped": 100,
 }
-CELLS: dict[str, Any] = {cell.name: cell for cell in (*DRIFT_CELLS, *DRIFT_KIND_CELLS, *WARMUP_CELLS)}
+EVERY: tuple[Any, ...] = (*DRIFT_CELLS, *DRIFT_KIND_CELLS, *WARMUP_CELLS)
+CELLS = {cell.name: cell for cell in EVERY}
 
 
 @pytest.mark.parametrize("name", CHOSEN)

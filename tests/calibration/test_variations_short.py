@@ -10,6 +10,7 @@ import pytest
 from analysis.compare.lines import Line
 from analysis.compare.variation import weigh
 from analysis.types import State
+from tests.calibration.oddities import ODD_CELLS, OddCell
 from tests.calibration.variations import METRICS, STEP, VARIATION_CELLS, Series, ask, draw
 
 SEED = {"short": 20_261_124}
@@ -26,6 +27,14 @@ def test_a_cell_of_the_long_table(name: str):
     """Equal releases that are asked every two minutes for two hours abort at most as often as measured."""
     [cell] = [c for c in VARIATION_CELLS if c.name == name]
     rows = replace(cell, releases=100).measure(SEED, lambda _: None)
+    assert rows
+    assert [row for row in rows if not row.passed] == []
+
+
+@pytest.mark.parametrize("cell", [pytest.param(cell, id=cell.name) for cell in ODD_CELLS])
+def test_spikes_and_many_metrics(cell: OddCell):
+    """Single spikes and one odd metric of many abort no equal release; what is worse throughout is found."""
+    rows = replace(cell, releases=40).measure(SEED, lambda _: None)
     assert rows
     assert [row for row in rows if not row.passed] == []
 
