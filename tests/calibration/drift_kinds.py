@@ -11,7 +11,7 @@ from scipy.special import ndtr
 from analysis.compare.scores import midpoints
 from analysis.drift import Kind, counting_variance, learn, log_rate_ratio, weigh
 from analysis.grid import Floats
-from tests.calibration.drifts import AFTER, EVERY, MINUTES, START, DriftCell
+from tests.calibration.drifts import AFTER, EVERY, MINUTES, START, SWINGS, DriftCell
 from tests.calibration.gauges import walks
 
 SIGMA: Final = 0.6
@@ -123,14 +123,13 @@ class Typical:
 
 
 CEILINGS: Final = {0: 0.001, 3: 0.001, 7: 0.003, 14: 0.003}
-RATES: Final = tuple((swing, wobble) for swing in (0.5, 1.0) for wobble in (0.1, 0.3))
 MEDIANS: Final = tuple((swing, wobble) for swing in (0.1, 0.25) for wobble in (0.03, 0.1))
 DRIFT_KIND_CELLS: Final = (
     *(
         DriftCell(
             table="D3",
             name=f"{days} earlier days, {per_minute:g} events a minute of ten pods, worst swing and wobble",
-            kinds=tuple(Lives(days=days, per_minute=per_minute, swing=s, wobble=w) for s, w in RATES),
+            kinds=tuple(Lives(days=days, per_minute=per_minute, swing=s, wobble=w) for s, w in SWINGS),
             levels={"false": level},
         )
         for days, level in CEILINGS.items()
