@@ -19,14 +19,15 @@ J. Ville, Étude critique de la notion de collectif, 1939: P(sup e >= 1/alpha) <
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.grid import NODES, Floats, alternative, null_weights
-from analysis.resumed import Recalled, Resumed
+from analysis.beliefs import beliefs
+from analysis.grid import NODES, Floats, alternative
+from analysis.resumed import Recalled, Resumed, Trail
 from analysis.stakes import AbortState, Stakes, advance
 from analysis.types import BoolArray
 
@@ -72,29 +73,39 @@ class Looks:
     pod_factor: Floats
     pod_weights: Floats
     start_mass: Floats
+    _trail: list[Trail] = field(default_factory=list, init=False, repr=False)
 
     @property
-    def columns(self) -> tuple[Floats, ...]:
-        """What a process reads of each look, (N, K, ...) each."""
-        return tuple(np.asarray(getattr(self, f.name), dtype=np.float64) for f in fields(self))
+    def trail(self) -> Trail:
+        """What tells these looks from others, for the processes that read them."""
+        if not self._trail:
+            self._trail.append(Trail([getattr(self, name) for name in READ]))
+        return self._trail[0]
 
     def between(self, first: int, last: int) -> Looks:
         """Return looks ``first <= k < last``."""
-        return Looks(**{f.name: getattr(self, f.name)[:, first:last] for f in fields(self)})
+        part = Looks(**{name: getattr(self, name)[:, first:last] for name in READ})
+        if self._trail and 0 <= first < last == self.used.shape[1]:
+            part._trail.append(self._trail[0].after(first))
+        return part
 
     def without(self, left_out: BoolArray) -> Looks:
         """Return the same looks, those of ``left_out`` ((K,) or (N, K)) skipped: the burst check."""
-        return replace(self, used=self.used & ~left_out)
+        return replace(self, used=self.used & ~left_out) if left_out.any() else self
 
     def chosen(self, rows: Integers) -> Looks:
         """Return the releases of ``rows``, in that order."""
-        return Looks(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        return Looks(**{name: getattr(self, name)[rows] for name in READ})
 
     def stacked(self, times: int) -> Looks:
         """Return every release ``times`` times, to run several nulls as one batch."""
         if times == 1:
             return self
-        return Looks(**{f.name: np.concatenate([getattr(self, f.name)] * times) for f in fields(self)})
+        return Looks(**{name: np.concatenate([getattr(self, name)] * times) for name in READ})
+
+
+READ: Final = tuple(each.name for each in fields(Looks) if each.init)
+"""What is known of a look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -235,26 +246,29 @@ def abort_evidence(
     what is not staked stays as cash.
     """
     if state is not None:
-        return _abort(looks.stacked(times), null, state)
+        return _abort(looks, null, state, times)
     count = looks.used.shape[1]
 
     def more(first: int, known: AbortState | None) -> tuple[Floats, AbortState]:
-        return _abort(looks.between(first, count).stacked(times), null, known)
+        return _abort(looks.between(first, count), null, known, times)
 
-    return ABORTS.run(null.mark, looks.columns, more)
+    return ABORTS.run(null.mark, looks.trail, more)
 
 
-def _abort(looks: Looks, null: Null, state: AbortState | None) -> tuple[Floats, AbortState]:
+def _abort(looks: Looks, null: Null, state: AbortState | None, times: int) -> tuple[Floats, AbortState]:
     releases, count = looks.used.shape
-    log_e = np.empty((releases, count))
-    for first, last in _blocks(releases, count):
+    log_e = np.empty((times * releases, count))
+    for first, last in _blocks(times * releases, count):
         part = looks.between(first, last)
-        priors, at, moved = _priors(part, state)
+        priors, at, moved = _priors(part, state)  # of each release once: the nulls share what is believed of its pods
+        if times > 1 and len(priors) > 1:
+            priors = np.concatenate([priors] * times)
         if state is None:
-            state = _opening(part, priors[:, 0])
+            state = _opening(part, priors[:, 0], times)
+        every = part.stacked(times)
         stakes = Stakes(
-            gain=np.moveaxis(log_likelihood(part, 1, null), 1, 0),
-            mass=part.start_mass.T[..., None],
+            gain=np.moveaxis(log_likelihood(every, 1, null), 1, 0),
+            mass=every.start_mass.T[..., None],
             priors=np.moveaxis(priors, 1, 0),
             at=at,
             moved=moved,
@@ -265,8 +279,8 @@ def _abort(looks: Looks, null: Null, state: AbortState | None) -> tuple[Floats, 
     return log_e, state
 
 
-def _opening(part: Looks, prior: Floats) -> AbortState:
-    releases = part.used.shape[0]
+def _opening(part: Looks, prior: Floats, times: int) -> AbortState:
+    releases = times * part.used.shape[0]
     null = np.broadcast_to(prior / prior.sum(axis=1, keepdims=True), (releases, prior.shape[1]))
     return AbortState(
         null=null,
@@ -322,7 +336,7 @@ def promote_evidence(looks: Looks, null: Null, state: PromoteState) -> tuple[Flo
     count = looks.used.shape[1]
     opening = null.mark + state.log_likelihood.tobytes() + state.alternative.tobytes()
     return PROMOTES.run(
-        opening, looks.columns, lambda first, known: _promote(looks.between(first, count), null, known or state)
+        opening, looks.trail, lambda first, known: _promote(looks.between(first, count), null, known or state)
     )
 
 
@@ -347,10 +361,8 @@ def _promote(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, Pro
 
 ABORTS: Final[Resumed[AbortState]] = Resumed()
 PROMOTES: Final[Resumed[PromoteState]] = Resumed()
-BELIEFS: Final[Resumed[None]] = Resumed(32, shared=True)
 GROWTHS: Final[Resumed[None]] = Resumed(32, shared=True)
 ALTERNATIVES: Final[Recalled[Floats]] = Recalled()
-NEWEST: Final[Recalled[Floats]] = Recalled()
 """What earlier calls computed of the same looks, to go on from; the tables take a megabyte each, so they are few."""
 
 
@@ -358,18 +370,6 @@ def _blocks(releases: int, count: int) -> Iterator[tuple[int, int]]:
     size = max(1, BLOCK // max(releases, 1))
     for first in range(0, count, size):
         yield first, min(first + size, count)
-
-
-def _beliefs(factor: Floats, weights: Floats) -> Floats:
-    """Return `null_weights`, (N, K, 156)."""
-    if factor.shape == (1, 1):  # the newest look, which every process of a question asks about
-        return NEWEST.value(b"", (factor, weights), lambda: null_weights(factor, weights))
-
-    def more(seen: int, _: None) -> tuple[Floats, None]:
-        found = null_weights(factor[:, seen:], weights[:, seen:])
-        return np.broadcast_to(found, (len(factor), *found.shape[1:])), None
-
-    return BELIEFS.run(b"", (factor, weights), more)[0]
 
 
 def _priors(part: Looks, state: AbortState | None) -> tuple[Floats, Integers, BoolArray]:
@@ -389,4 +389,4 @@ def _priors(part: Looks, state: AbortState | None) -> tuple[Floats, Integers, Bo
         moved[0] = not np.array_equal(np.column_stack([factor[:, 0], weights[:, 0]]), before)
     if np.all(factor == factor[:1]) and np.all(weights == weights[:1]):
         factor, weights = factor[:1], weights[:1]
-    return _beliefs(factor[:, begun], weights[:, begun]), at, moved
+    return beliefs(factor[:, begun], weights[:, begun]), at, moved

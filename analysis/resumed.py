@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from copy import copy
 from hashlib import sha256
 from typing import Any, Final, Generic, TypeVar
 
@@ -34,13 +35,66 @@ Value = TypeVar("Value")
 Advance = Callable[[int, State | None], tuple[Floats, State]]
 
 
-_ALL: Final[list[Resumed[Any] | Recalled[Any]]] = []
+_ALL: Final[list[Resumed[Any] | Recalled[Any] | Tabled]] = []
 
 
 def forget() -> None:
     """Forget everything that is remembered anywhere: costs time and changes no value."""
     for each in _ALL:
         each.forget()
+
+
+class Trail:
+    """
+    What tells the looks up to each of the newest ones from all others: digested once for all processes that read them.
+
+    Parameters
+    ----------
+    columns : sequence of (N, K, ...) arrays
+        What is read of each look; nobody writes into them any more.
+    """
+
+    def __init__(self, columns: Sequence[Floats]) -> None:
+        self.releases, self.count = columns[0].shape[:2]
+        self._columns = columns
+        self._first = 0
+        self._digests: dict[int, bytes] = {}
+
+    def after(self, first: int) -> Trail:
+        """Return the trail of looks ``first …``, for a process that begins there: the same digests."""
+        part = copy(self)
+        part._first, part.count = self._first + first, self.count - first
+        return part
+
+    def mark(self, seen: int, opening: bytes) -> bytes:
+        """Return what tells a process that began with ``opening`` and has seen so many looks; at most `BACK` back."""
+        until = self._first + seen
+        if until not in self._digests:
+            whole = self._first + self.count
+            newest = until >= whole - 1
+            self._digests |= self._digested(range(whole - 1, whole + 1) if newest else range(whole - BACK, whole - 1))
+        return sha256(opening + repr(self._first).encode() + self._digests[until]).digest()
+
+    def _digested(self, ends: range) -> dict[int, bytes]:
+        """Return digests of everything before each of some ends."""
+        tables = self._tables()
+        running = [sha256(repr([column.shape[:1] + column.shape[2:] for column in self._columns]).encode())]
+        running += [sha256() for _ in tables[1:]]
+        found, before = {}, 0
+        for end in (end for end in ends if end > 0):
+            for each, rows in zip(running, tables, strict=True):
+                each.update(rows[before:end].data)
+            found[end], before = b"".join(each.digest() for each in running), end
+        return found
+
+    def _tables(self) -> list[Floats]:
+        """Return what is read, a row for each look, narrow columns side by side."""
+        parts = [np.asarray(column, dtype=np.float64) for column in self._columns]
+        parts = [(each if len(each) == 1 else np.moveaxis(each, 1, 0)) for each in parts]
+        parts = [each.reshape(self._first + self.count, -1) for each in parts]
+        wide = [np.ascontiguousarray(each) for each in parts if each.shape[1] > WIDE]
+        narrow = [each for each in parts if each.shape[1] <= WIDE]
+        return [*wide, np.ascontiguousarray(np.concatenate(narrow, axis=1))] if narrow else wide
 
 
 class Recalled(Generic[Value]):
@@ -86,6 +140,50 @@ class Recalled(Generic[Value]):
         return found
 
 
+class Tabled:
+    """
+    Remembers a table row by row, for batches: what was computed of one row of numbers is not computed again.
+
+    Parameters
+    ----------
+    most : int
+        Rows that are remembered; where more are asked for, all are forgotten first.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._rows: dict[bytes, Floats] = {}
+        _ALL.append(self)
+
+    def forget(self) -> None:
+        """Forget everything: costs time and changes no value."""
+        self._rows = {}
+
+    def rows(self, numbers: Floats, make: Callable[[Floats], Floats]) -> Floats:
+        """
+        Return what ``make`` returns.
+
+        Parameters
+        ----------
+        numbers : (M, C) float64
+        make : callable
+            Takes some rows of ``numbers`` and returns as many rows of the table, each from its own numbers alone.
+
+        Returns
+        -------
+        (M, W) float64
+        """
+        marks = [row.tobytes() for row in np.ascontiguousarray(numbers)]
+        rows = self._rows
+        new = {mark: place for place, mark in enumerate(marks) if mark not in rows}
+        if len(rows) + len(new) > self._most:
+            rows = self._rows = {}
+            new = {mark: place for place, mark in enumerate(marks)}
+        if new:
+            rows |= zip(new, make(numbers[list(new.values())]), strict=True)
+        return np.array([rows[mark] for mark in marks])
+
+
 class Resumed(Generic[State]):
     """
     Remembers the ends of processes of one kind.
@@ -107,7 +205,7 @@ class Resumed(Generic[State]):
         """Forget everything: costs time and changes no value."""
         self._ends.clear()
 
-    def run(self, opening: bytes, columns: Sequence[Floats], advance: Advance[State]) -> tuple[Floats, State]:
+    def run(self, opening: bytes, columns: Sequence[Floats] | Trail, advance: Advance[State]) -> tuple[Floats, State]:
         """
         Return the log evidence at every look, and where the process stands.
 
@@ -115,8 +213,8 @@ class Resumed(Generic[State]):
         ----------
         opening : bytes
             What the process depends on besides its looks.
-        columns : sequence of (N, K, ...) arrays
-            What it reads of each look.
+        columns : sequence of (N, K, ...) arrays, or Trail
+            What it reads of each look; a trail of it, where several processes read the same.
         advance : callable (first, state)
             Computes looks ``first …`` from a state; ``(0, None)`` begins.
 
@@ -125,16 +223,15 @@ class Resumed(Generic[State]):
         log_e : (N, K, ...) float64
         state
         """
-        releases, count = columns[0].shape[:2]
-        if releases > LARGEST_BATCH or count < FEWEST_LOOKS:
+        trail = columns if isinstance(columns, Trail) else Trail(columns)
+        if trail.releases > LARGEST_BATCH or trail.count < FEWEST_LOOKS:
             return advance(0, None)
-        marks = _marks(opening, columns, count)
-        for seen, mark in marks:
-            kept = self._ends.get(mark)
+        for seen in range(trail.count, max(trail.count - BACK, 0), -1):
+            kept = self._ends.get(trail.mark(seen, opening))
             if kept is None:
                 continue
             log_e, state = kept
-            if seen < count:
+            if seen < trail.count:
                 more, state = advance(seen, state)
                 log_e = np.concatenate([log_e, more], axis=1)
             break
@@ -143,7 +240,7 @@ class Resumed(Generic[State]):
         if self._shared:
             log_e.setflags(write=False)
         if log_e.nbytes <= LARGEST:
-            _kept(self._ends, marks[0][1], (log_e, state), self._most)
+            _kept(self._ends, trail.mark(trail.count, opening), (log_e, state), self._most)
         return log_e if self._shared else log_e.copy(), state
 
 
@@ -154,23 +251,3 @@ def _kept(memory: dict[bytes, Value], mark: bytes, value: Value, most: int) -> N
     while len(memory) > most:
         with suppress(RuntimeError, StopIteration):  # another thread forgets at the same time
             memory.pop(next(iter(memory)), None)
-
-
-def _marks(opening: bytes, columns: Sequence[Floats], count: int) -> list[tuple[int, bytes]]:
-    """Return digests of everything up to the newest look, and up to some looks before it: the newest first."""
-    parts = [np.asarray(column, dtype=np.float64) for column in columns]
-    parts = [(each if len(each) == 1 else np.moveaxis(each, 1, 0)).reshape(count, -1) for each in parts]
-    wide = [np.ascontiguousarray(each) for each in parts if each.shape[1] > WIDE]
-    narrow = [each for each in parts if each.shape[1] <= WIDE]
-    tables = [*wide, np.ascontiguousarray(np.concatenate(narrow, axis=1))] if narrow else wide
-    begin = max(count - BACK, 0)
-    running = [sha256(opening + repr([column.shape[:1] + column.shape[2:] for column in columns]).encode())]
-    running += [sha256() for _ in tables[1:]]
-    for each, rows in zip(running, tables, strict=True):
-        each.update(rows[:begin].data)
-    marks = []
-    for seen in range(begin, count):
-        for each, rows in zip(running, tables, strict=True):
-            each.update(rows[seen].data)
-        marks.append((seen + 1, b"".join(each.digest() for each in running)))
-    return marks[::-1]

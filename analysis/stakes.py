@@ -39,8 +39,8 @@ class AbortState:
         Whether ``harm`` is logarithms, since it once was more than `LARGEST`.
     cash : (N,) float64
         What is not staked yet.
-    prior, factor, weights : (N or 1, 156), (N,), (N, 7) float64
-        The belief of the last look, and the pods that it came from.
+    prior, factor, weights : (N or 1, 156), (R,), (R, 7) float64
+        The belief of the last look, and the pods that it came from, of R releases with one process or more each.
     looks : int
     """
 

@@ -10,7 +10,7 @@ from analysis.compare import counts
 from analysis.compare.latency_noise import stable_of
 from analysis.evidence import Null
 from analysis.judge import judge
-from analysis.resumed import BACK, LARGEST, MOST, WIDE, Recalled, Resumed
+from analysis.resumed import BACK, LARGEST, MOST, WIDE, Recalled, Resumed, Tabled, Trail
 from tests.analysis.counts_examples import release
 from tests.analysis.kinds_examples import every_kind
 from tests.analysis.kinds_examples import release as kinds_release
@@ -218,3 +218,41 @@ def test_what_is_too_large_is_not_remembered():
     for _ in range(2):
         seen.run(b"", (np.zeros((1, looks)),), advance)
     assert calls == [0, 0]
+
+
+def test_a_table_is_worked_out_row_by_row_and_once():
+    """Rows that were asked for before are not computed again, and too many at once are not kept for ever."""
+    asked = []
+    table = Tabled(4)
+
+    def make(rows):
+        asked.append(rows[:, 0].tolist())
+        return rows[:, :1] * [10.0, 20.0]
+
+    def ask(*numbers):
+        found = table.rows(np.array([[number, 7.0] for number in numbers]), make)
+        assert found.tolist() == [[10 * number, 20 * number] for number in numbers]
+
+    ask(1.0, 2.0, 1.0)
+    ask(2.0, 3.0)
+    ask(3.0, 1.0, 2.0)
+    assert asked == [[1.0, 2.0], [3.0]]
+    ask(4.0, 5.0)  # more than four
+    ask(1.0)
+    assert asked[2:] == [[4.0, 5.0], [1.0]]
+    resumed.forget()
+    ask(1.0)
+    assert asked[4:] == [[1.0]]
+
+
+def test_processes_of_one_question_share_the_digest_of_its_looks():
+    """A trail that begins later tells apart where it began; a look that changed changes every digest."""
+    rng = np.random.default_rng(4)
+    columns = [rng.normal(size=(1, 40)), rng.normal(size=(1, 40, 3))]
+    whole, part = Trail(columns), Trail(columns).after(7)
+    assert whole.mark(40, b"") == Trail(columns).mark(40, b"")
+    assert whole.mark(39, b"") == Trail([column[:, :39] for column in columns]).mark(39, b"")
+    assert whole.mark(33, b"") == Trail([column[:, :33] for column in columns]).mark(33, b"")
+    assert len({whole.mark(40, b""), whole.mark(39, b""), whole.mark(40, b"a"), part.mark(33, b"")}) == 4
+    columns[1][0, 3, 1] += 1e-9
+    assert Trail(columns).mark(40, b"") != whole.mark(40, b"")

@@ -191,11 +191,11 @@ def _step_evidence(prepared: Prepared, null: Null, share: FloatArray, runs: list
     for start in sorted(begins):
         mine = (starts == start) & (columns >= from_here[:, None])
         rows = np.flatnonzero(mine.any(axis=1))
-        part = _rows(prepared, rows)
-        since = np.maximum(part.first, start)
+        part = _rows(prepared, rows, start)
+        since = np.maximum(part.first, 0)
         slack = np.asarray(null.slack)[rows]
         found = no_worse(part, Null(ratio=null.ratio, slack=slack), share[rows], since, since)
-        taken[rows] = np.where(mine[rows], found, taken[rows])
+        taken[rows, start:] = np.where(mine[rows, start:], found, taken[rows, start:])
     return taken
 
 
@@ -205,9 +205,10 @@ def _changes(prepared: Prepared) -> Integers:
     return np.asarray(np.maximum.accumulate(marks, axis=1))
 
 
-def _rows(prepared: Prepared, rows: Integers) -> Prepared:
-    """Return what a promote process needs of some releases."""
-    return replace(prepared, looks=prepared.looks.chosen(rows), first=prepared.first[rows])
+def _rows(prepared: Prepared, rows: Integers, start: int) -> Prepared:
+    """Return what a promote process needs of some releases from a look on."""
+    looks = prepared.looks.chosen(rows).between(start, prepared.looks.used.shape[1])
+    return replace(prepared, looks=looks, first=prepared.first[rows] - start)
 
 
 def _arms(question: Proportion, runs: list[Run], width: int, learned: bool) -> Arms:
