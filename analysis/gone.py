@@ -12,7 +12,7 @@ from analysis.drift import Kind
 from analysis.latencies import UNITS
 from analysis.past import PAST
 from analysis.policy import Latency, Proportion, Quantile, Question, Rate
-from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
+from analysis.record import QuestionRecord, Record, SideSeries
 from analysis.types import FloatArray, Pairing
 
 GONE_LOOKS: Final = 5
@@ -28,11 +28,14 @@ def applies(question: Question, record: Record) -> bool:
     holds what was before. Levels of a short record without earlier days are left to their variation.
     """
     found = record.questions.get(question.name)
-    if found is None or not len(record.ends) or kind_of(question, found) is None:
+    if found is None or not len(record.ends):
         return False
-    if record.pairing is Pairing.BEFORE_AFTER:
-        return PAST in found.notes or kind_of(question, found) == "rate"
-    return PAST in found.notes and gone_since(question, record) is not None
+    before_after = record.pairing is Pairing.BEFORE_AFTER
+    if not (before_after or PAST in found.notes) or (kind := kind_of(question, found)) is None:
+        return False
+    if before_after:
+        return PAST in found.notes or kind == "rate"
+    return gone_since(question, record) is not None
 
 
 def without_past(question: Question, record: Record) -> bool:
@@ -84,5 +87,4 @@ def sums_of(question: Question, found: QuestionRecord, side: SideSeries) -> tupl
         known = np.isfinite(values) & (values > 0)
         part = np.where(known, np.log(np.where(known, values, 1.0)), 0.0).sum(axis=0)
         whole = known.sum(axis=0).astype(np.float64)
-    mixed = np.array([reason is not None and reason.code in INCOMPARABLE for reason in found.left_out], dtype=bool)
-    return np.where(mixed, 0.0, part), np.where(mixed, 0.0, whole)
+    return np.where(found.mixed, 0.0, part), np.where(found.mixed, 0.0, whole)

@@ -18,8 +18,9 @@ from analysis import limits, routing, words
 from analysis.alarms import alarming
 from analysis.explaining import affordable
 from analysis.gone import without_past
+from analysis.ordering import in_order
 from analysis.policy import Limits, Policy
-from analysis.record import Record, in_order
+from analysis.record import Record
 from analysis.remarks import left_out, remarks
 from analysis.report import Evidence, Report
 from analysis.types import Json, May, NoData, Stage, State, Verdict, Window

@@ -24,7 +24,7 @@ from analysis.compare.gauges import GaugeData, GaugeEvidence, GaugeQuestion
 from analysis.compare.paired import Scale
 from analysis.compare.percentiles import PercentileEvidence
 from analysis.policy import Gauge, Latency, Policy, Proportion, Quantile, Question, Rate, Ratio
-from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
+from analysis.record import QuestionRecord, Record, SideSeries
 from analysis.silences import Silence
 from analysis.types import BoolArray, FloatArray, Side
 
@@ -39,10 +39,10 @@ _PERCENTILE: Final = re.compile(r"p\d+(\.\d+)?")
 
 def fields_of(found: QuestionRecord) -> tuple[str, ...]:
     """Return the levels of a question: ``values``, ``quotient`` or published percentiles; empty if it has none."""
-    there = {*found.baseline.fields, *found.canary.fields}
+    there = found.baseline.fields.keys() | found.canary.fields.keys()
     if VALUES in there:
         return (VALUES,)
-    if set(PARTS) <= there:
+    if there.issuperset(PARTS):
         return (QUOTIENT,)
     return tuple(sorted(name for name in there if _PERCENTILE.fullmatch(name)))
 
@@ -125,14 +125,13 @@ def data_of(
     if baseline is None or canary is None or not np.isfinite(baseline).any() or not np.isfinite(canary).any():
         return None
     repeats = slots_of(record).astype(np.int64)
-    mixed = np.array([reason is not None and reason.code in INCOMPARABLE for reason in found.left_out], dtype=bool)
     return GaugeData(
         baseline=np.repeat(baseline, repeats, axis=1),
         canary=np.repeat(canary, repeats, axis=1),
         ends=record.ends,
         history=_history(found.history, field),
         upto=np.cumsum(repeats),
-        left_out=np.repeat(mixed, repeats),
+        left_out=np.repeat(found.mixed, repeats),
         steps=steps,
         traffic=_traffic(found) if field == QUOTIENT else 1.0,
     )

@@ -151,16 +151,12 @@ def requests(record: Record, names: Sequence[str]) -> FloatArray:
             continue
         for field in EXPOSURES:
             if field in found.canary.fields:
-                seen.append(np.where(_usable(found), found.canary.total(field), 0.0))
+                seen.append(np.where(found.used, found.canary.total(field), 0.0))
         if "counts" in found.canary.fields:
-            seen.append(np.where(_usable(found), found.canary.total("counts").sum(axis=-1), 0.0))
+            seen.append(np.where(found.used, found.canary.total("counts").sum(axis=-1), 0.0))
     if not seen:
         return np.full(len(record.ends), math.nan)
     return np.asarray(np.max(seen, axis=0), dtype=np.float64)
-
-
-def _usable(found: QuestionRecord) -> BoolArray:
-    return np.array([reason is None for reason in found.left_out], dtype=bool)
 
 
 def named(group: Group) -> Iterator[str]:
@@ -197,7 +193,7 @@ def _seen(record: Record, names: Sequence[str]) -> list[bool]:
         if found is not None:
             for array in found.canary.fields.values():
                 elsewhere = tuple(axis for axis in range(array.ndim) if axis != 1)
-                seen |= (~np.isnan(array)).any(axis=elsewhere) & _usable(found)
+                seen |= (~np.isnan(array)).any(axis=elsewhere) & found.used
     return seen.tolist()
 
 
@@ -324,7 +320,7 @@ def value_of(found: QuestionRecord, side: Side, looks: slice, percentile: str | 
         published values, in the unit of the metric. NaN without data.
     """
     series = found.side(side)
-    usable = _usable(found)[looks]
+    usable = found.used[looks]
     fields = series.fields
     if percentile and percentile in fields:
         return _mean(fields[percentile][:, looks][:, usable])

@@ -27,6 +27,8 @@ from analysis.types import BoolArray
 
 BURST_ODDS: Final = 10.0
 LISTED: Final = 0.05
+ROUNDING: Final = 1e-6
+"""How far below a goal the largest of some logs lies for certain, whatever their weighted mean was rounded to."""
 
 
 def shares(weights: Sequence[float]) -> Floats:
@@ -137,8 +139,11 @@ def find_abort(
     if not questions or not omega.any():
         return None
     log_e = np.stack([q.abort for q in questions])
+    goal = -np.log(alpha)
+    if log_e[omega > 0].max() < goal - ROUNDING:
+        return None  # a mean is no larger than the largest
     total = merged(log_e, omega)
-    reached = total >= -np.log(alpha)
+    reached = total >= goal
     if not reached.any():
         return None
     candidate = int(reached.argmax())
@@ -207,6 +212,8 @@ def unresolved(evidence: Sequential, omega: float, alphas: Alphas, freeze_limit:
         return None
     proved = evidence.warn + np.log(omega) >= -np.log(alphas.abort)
     stuck = proved & frozen(evidence, omega, alphas)
+    if not stuck.any():
+        return None
     start: int | None = None
     without: Floats | None = None
     for k in np.flatnonzero(evidence.used):

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from analysis.errors import InvalidInput, InvalidRecord
 from analysis.noise import Noise
-from analysis.types import FloatArray, Json, Pairing, Side
+from analysis.types import BoolArray, FloatArray, Json, Pairing, Side
 
 FORMAT = "weighbridge-record/1"
 FIRST_STRETCH = 256
@@ -111,6 +111,11 @@ class SideSeries:
     replicas: tuple[str, ...]
     fields: Mapping[str, FloatArray]
 
+    def between(self, looks: slice) -> SideSeries:
+        """Return some looks of it, as views."""
+        fields = {name: array[:, looks] for name, array in self.fields.items()}
+        return SideSeries(replicas=self.replicas, fields=fields)
+
     def total(self, name: str) -> FloatArray:
         """Return the sum over replicas, shape ``(K,)`` or ``(K, B)``; NaN counts as nothing."""
         whole = self.fields[name].sum(axis=0)
@@ -154,6 +159,26 @@ class QuestionRecord:
         """Return one side by name."""
         return self.baseline if side is Side.BASELINE else self.canary
 
+    @property
+    def complete(self) -> bool:
+        """Whether no look was left out."""
+        return self.left_out.count(None) == len(self.left_out)
+
+    @property
+    def used(self) -> BoolArray:
+        """(K,) looks that were not left out."""
+        if self.complete:
+            return np.ones(len(self.left_out), dtype=np.bool_)
+        return np.array([reason is None for reason in self.left_out], dtype=np.bool_)
+
+    @property
+    def mixed(self) -> BoolArray:
+        """(K,) looks that were left out because the two sides cannot be told apart."""
+        if self.complete:
+            return np.zeros(len(self.left_out), dtype=np.bool_)
+        codes = (None if reason is None else reason.code for reason in self.left_out)
+        return np.array([code in INCOMPARABLE for code in codes], dtype=np.bool_)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Record:
@@ -187,7 +212,10 @@ class Record:
     @property
     def lengths(self) -> FloatArray:
         """Return the length of each look in seconds, shape ``(K,)``."""
-        return np.diff(self.ends, prepend=self.grid.start)
+        lengths = self.ends.copy()
+        lengths[:1] -= self.grid.start
+        lengths[1:] -= self.ends[:-1]
+        return lengths
 
     def until(self, at: float) -> Record:
         """Return the record as it stood at ``at``: looks that ended later are dropped."""
@@ -196,8 +224,8 @@ class Record:
             return self
         cut = {
             name: QuestionRecord(
-                baseline=_cut(q.baseline, keep),
-                canary=_cut(q.canary, keep),
+                baseline=q.baseline.between(slice(keep)),
+                canary=q.canary.between(slice(keep)),
                 left_out=q.left_out[:keep],
                 visible=q.visible,
                 edges=q.edges,
@@ -216,41 +244,6 @@ class Record:
             events=self.events,
             aligned=self.aligned,
         )
-
-
-def in_order(record: Record) -> Record:
-    """
-    Return a record with the replicas of every side sorted by name, itself if they are.
-
-    Sums of floating-point numbers depend on their order, and evidence on many requests shows it in its seventh digit:
-    in one order for all, a verdict does not depend on how replicas came.
-    """
-    sorted_ = {name: _question_in_order(found) for name, found in record.questions.items()}
-    if all(sorted_[name] is found for name, found in record.questions.items()):
-        return record
-    return replace(record, questions=sorted_)
-
-
-def _question_in_order(found: QuestionRecord) -> QuestionRecord:
-    baseline, canary = _side_in_order(found.baseline), _side_in_order(found.canary)
-    history = None if found.history is None else _side_in_order(found.history)
-    if baseline is found.baseline and canary is found.canary and history is found.history:
-        return found
-    return replace(found, baseline=baseline, canary=canary, history=history)
-
-
-def _side_in_order(side: SideSeries) -> SideSeries:
-    rows = sorted(range(len(side.replicas)), key=side.replicas.__getitem__)
-    if rows == list(range(len(rows))):
-        return side
-    return SideSeries(
-        replicas=tuple(side.replicas[row] for row in rows),
-        fields={name: array[rows] for name, array in side.fields.items()},
-    )
-
-
-def _cut(side: SideSeries, keep: int) -> SideSeries:
-    return SideSeries(replicas=side.replicas, fields={name: array[:, :keep] for name, array in side.fields.items()})
 
 
 def rows(record: Record) -> list[dict[str, Json]]:

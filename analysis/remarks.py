@@ -28,7 +28,7 @@ def left_out(record: Record) -> list[dict[str, Json]]:
     """Return what was not used and why, one entry per question and cause, with how many looks and the last of them."""
     found: dict[tuple[str, str], dict[str, Json]] = {}
     for name, question in record.questions.items():
-        for look, reason in enumerate(question.left_out):
+        for look, reason in enumerate(() if question.complete else question.left_out):
             if reason is None:
                 continue
             entry = found.setdefault(

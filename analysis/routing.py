@@ -15,7 +15,7 @@ import numpy as np
 from analysis import split
 from analysis.kinds import BY_KIND
 from analysis.policy import Policy
-from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
+from analysis.record import QuestionRecord, Record, SideSeries
 from analysis.split import Split, SplitFlag
 from analysis.types import FloatArray, Json
 
@@ -88,15 +88,13 @@ def check(policy: Policy, record: Record) -> Routed | None:
     in effect: either way every pod gets the same traffic, the comparison is sound, and the report says
     ``spread_by_pods`` instead of holding.
     """
-    counted = _counted(policy, record)
     weights = weights_of(record)
-    expected = _expected(record, weights)
-    if counted is None or not expected:
+    counted = _counted(policy, record) if _expected(record, weights) else None
+    if counted is None:
         return None
     name, question = counted
     canary, baseline = (_requests(side, len(weights)) for side in (question.canary, question.baseline))
-    mixed = [reason is not None and reason.code in INCOMPARABLE for reason in question.left_out]
-    left_out = np.array(mixed, dtype=bool) | (np.isnan(canary) & np.isnan(baseline))
+    left_out = question.mixed | (np.isnan(canary) & np.isnan(baseline))
     found = split.check(canary, baseline, weights, left_out)
     if found.flag is SplitFlag.SPLIT_MISMATCH and (pods := _pods(question)) is not None:
         spread = split.check(canary, baseline, pods, left_out)

@@ -56,6 +56,8 @@ def silence(
     newest = found.left_out[-1]
     if newest is not None and newest.code in INCOMPARABLE:
         return Silence(state=State.INCOMPARABLE, reason=newest.text)
+    if _talking(found, counted, alone=alone):
+        return None
     canary, baseline = (heard(found, side, counted, alone=alone) for side in (Side.CANARY, Side.BASELINE))
     if not canary.any() or not (baseline.any() or alone):
         if newest is not None:
@@ -84,14 +86,24 @@ def stale_for(record: Record, served: BoolArray) -> float | None:
     return quiet if len(served) - 1 - last >= STALE_LOOKS and quiet >= STALE_AFTER else None
 
 
-def heard(found: QuestionRecord, side: Side, counted: Sequence[str], *, alone: bool = False) -> FloatArray:
+def _talking(found: QuestionRecord, counted: Sequence[str], *, alone: bool) -> bool:
+    """Return whether the newest looks alone show that nobody is silent: then no older one needs to be read."""
+    newest = slice(-STALE_LOOKS, None)
+    canary, baseline = (heard(found, side, counted, newest, alone=alone) for side in (Side.CANARY, Side.BASELINE))
+    return bool((canary > 0).any() and (alone or baseline.any()))
+
+
+def heard(
+    found: QuestionRecord, side: Side, counted: Sequence[str], looks: slice = slice(None), *, alone: bool = False
+) -> FloatArray:
     """
     Return how much one side told per look, shape ``(K,)``: requests, or values for a level.
 
     0 where the look was left out (with ``alone`` only where the sides cannot be told apart) or nothing was counted.
     """
-    series, looks = found.side(side), len(found.left_out)
-    told = np.zeros(looks)
+    series = found.side(side).between(looks)
+    used = ~found.mixed[looks] if alone else found.used[looks]
+    told = np.zeros(len(used))
     for name in counted:
         if name not in series.fields or not series.replicas:
             continue
@@ -101,5 +113,4 @@ def heard(found: QuestionRecord, side: Side, counted: Sequence[str], *, alone: b
             told = told + (whole if whole.ndim == 1 else whole.sum(axis=-1))
         else:
             told = told + np.isfinite(values).sum(axis=0)
-    used = np.array([reason is None or (alone and reason.code not in INCOMPARABLE) for reason in found.left_out])
     return np.where(used, told, 0.0)

@@ -20,7 +20,7 @@ from analysis.compare.scores import midpoints
 from analysis.compare.variation import VariationEvidence, weigh
 from analysis.gone import applies
 from analysis.policy import Gauge, Latency, Limits, Objective, Policy, Proportion, Question, Rate
-from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries
+from analysis.record import QuestionRecord, Record, SideSeries
 from analysis.types import Direction, FloatArray, Pairing, Side, State
 
 SEQUENTIAL: Final = "sequential"
@@ -190,5 +190,4 @@ def _usable(values: FloatArray | None, found: QuestionRecord) -> FloatArray | No
     """Return values without the looks in which the sides cannot be told apart."""
     if values is None or not np.isfinite(values).any():
         return None
-    mixed = np.array([reason is not None and reason.code in INCOMPARABLE for reason in found.left_out], dtype=bool)
-    return np.where(mixed, np.nan, values)
+    return np.where(found.mixed, np.nan, values)

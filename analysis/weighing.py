@@ -117,9 +117,9 @@ def demanded(policy: Policy, weighed: Weighed, stage: Stage | None, next_weight:
 
 def observed_by(policy: Policy, weighed: Weighed) -> float | None:
     """Return the canary's share since the last step as requests show it, else other exposure; None if nothing does."""
-    shares = {name: share for name, found in weighed.items() if (share := share_of(found)) is not None}
-    requests = [share for name, share in shares.items() if policy.question(name).kind != Rate.kind]
-    return next(iter(requests or shares.values()), None)
+    rates = [name for name in weighed if policy.question(name).kind == Rate.kind]
+    shares = (share_of(weighed[name]) for name in (*(name for name in weighed if name not in rates), *rates))
+    return next((share for share in shares if share is not None), None)
 
 
 def share_of(found: Sequential) -> float | None:

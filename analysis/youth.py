@@ -8,7 +8,7 @@ request. ``warmup.py`` has the rule and the lesson of past births; here it meets
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Final, Protocol, Self, TypeVar
 
 import numpy as np
@@ -98,7 +98,7 @@ def born(found: QuestionRecord, side: Side, record: Record) -> FloatArray:
 def _first_told(series: SideSeries) -> NDArray[np.int64] | None:
     """Return the first look in which each replica told something, (R,), 0 if it never did; None without any look."""
     for until in (FIRST_LOOKS, None):
-        told = _told(series, until)
+        told = _told(series, slice(until))
         if not told.size:
             return None
         if told.any(axis=1).all():
@@ -106,11 +106,13 @@ def _first_told(series: SideSeries) -> NDArray[np.int64] | None:
     return np.where(told.any(axis=1), told.argmax(axis=1), 0)
 
 
-def _told(series: SideSeries, until: int | None = None) -> BoolArray:
-    """Return in which looks, the first so many of them, each replica told something, (R, K)."""
-    looks = [array[:, :until] for array in series.fields.values()]
-    parts = [np.isfinite(array).reshape(*array.shape[:2], -1).any(axis=-1) for array in looks]
-    return np.asarray(np.any(parts, axis=0)) if parts else np.zeros((len(series.replicas), 0), dtype=np.bool_)
+def _told(series: SideSeries, looks: slice) -> BoolArray:
+    """Return in which of some looks each replica told something, (R, k)."""
+    parts = [np.isfinite(array) for array in series.between(looks).fields.values()]
+    parts = [known if known.ndim == 2 else np.asarray(known.any(axis=-1)) for known in parts]
+    if not parts:
+        return np.zeros((len(series.replicas), 0), dtype=np.bool_)
+    return parts[0] if len(parts) == 1 else np.asarray(np.any(parts, axis=0))
 
 
 def grown(question: Question, record: Record, length: float) -> Record:
@@ -136,33 +138,40 @@ def grown(question: Question, record: Record, length: float) -> Record:
     empty = np.zeros(len(record.ends), dtype=np.bool_)
     for side in Side:
         series = found.side(side)
-        young = ~old_enough(born(found, side, record), record.ends, length)
-        if not young.any() or not series.replicas:
+        young = _young(born(found, side, record), record.ends, length)
+        until = young.shape[1]
+        if not until:
             continue
-        until = 1 + int(np.flatnonzero(young.any(axis=0))[-1])
-        told = _told(series, until)
-        empty[:until] |= told.any(axis=0) & ~(told & ~young[:, :until]).any(axis=0)
-        fields = {name: _without(array, young) for name, array in series.fields.items()}
-        sides[side.value] = replace(series, fields=fields)
+        told = _told(series, slice(until))
+        empty[:until] |= told.any(axis=0) & ~(told & ~young).any(axis=0)
+        old = {name: _without(array, young) for name, array in series.fields.items()}
+        sides[side.value] = SideSeries(replicas=series.replicas, fields=old)
     if not sides:
         return record
-    text = f"every replica of a side is younger than {words.duration(length)}"
-    reasons = tuple(
-        LeftOut(code=YOUNG, text=text) if reason is None and alone else reason
-        for reason, alone in zip(found.left_out, empty.tolist(), strict=True)
-    )
+    reasons = list(found.left_out)
+    young_alone = LeftOut(code=YOUNG, text=f"every replica of a side is younger than {words.duration(length)}")
+    for look in np.flatnonzero(empty):
+        reasons[look] = reasons[look] or young_alone
     kept = replace(
         found,
-        left_out=reasons,
+        left_out=tuple(reasons),
         baseline=sides.get(Side.BASELINE.value, found.baseline),
         canary=sides.get(Side.CANARY.value, found.canary),
     )
     return replace(record, questions={**record.questions, question.name: kept})
 
 
+def _young(births: FloatArray, ends: FloatArray, length: float) -> BoolArray:
+    """Return in which of the first looks each replica is too young, (R, k); the youngest of all are so in the last."""
+    if not len(births):
+        return np.zeros((0, 0), dtype=np.bool_)
+    until = len(ends) - int(old_enough(births.max(keepdims=True), ends, length).sum())
+    return ~old_enough(births, ends[:until], length)
+
+
 def _without(array: FloatArray, young: BoolArray) -> FloatArray:
     kept = array.copy()
-    kept[young] = np.nan
+    kept[:, : young.shape[1]][young] = np.nan
     return kept
 
 
@@ -213,15 +222,15 @@ def weighed(
     found = weigh(grown(question, record, young.hold))
     if found is None or young.abort <= young.hold or not np.any(found.abort > 0):
         return found
-    older = grown(question, record, young.abort)
     last = int(np.flatnonzero(found.abort > 0)[-1]) if causal else len(found.abort) - 1
     if last + 1 == len(found.abort):
-        whole = weigh(older)
+        whole = weigh(grown(question, record, young.abort))
         return found.backed(Elder(abort=_abort_of(whole, len(found.abort)), whole=lambda: whole))
-    part = older.until(float(record.ends[last]))
+    alone = replace(record, questions={question.name: record.questions[question.name]})
+    part = grown(question, alone.until(float(record.ends[last])), young.abort)
     abort = np.zeros_like(found.abort)
     abort[: last + 1] = ELDERS.value(*_identity(question, policy, part), lambda: _abort_of(weigh(part), last + 1))
-    return found.backed(Elder(abort=abort, whole=lambda: weigh(older)))
+    return found.backed(Elder(abort=abort, whole=lambda: weigh(grown(question, record, young.abort))))
 
 
 def _abort_of(found: Found | None, looks: int) -> FloatArray:
@@ -232,12 +241,17 @@ ELDERS: Final[Recalled[FloatArray]] = Recalled()
 """What older replicas said of the first looks, which every later verdict asks again."""
 
 
+_STRICTNESS: Final = tuple(f.name for f in fields(Policy) if f.name not in ("questions", "select", "notes"))
+"""What of a policy may matter to one question; what is asked besides it does not."""
+
+
 def _identity(question: Question, policy: Policy, record: Record) -> tuple[bytes, list[FloatArray]]:
-    """Return everything that the evidence of a question depends on, apart from the weight of the next step."""
+    """Return everything that abort evidence of a question depends on."""
     found = record.questions[question.name]
     sides = [side for side in (found.baseline, found.canary, found.history) if side is not None]
+    strictness = [getattr(policy, name) for name in _STRICTNESS]
     told = (
-        policy, question, record.grid, record.pairing, record.aligned, found.left_out, found.visible, found.edges,
+        strictness, question, record.grid, record.pairing, record.aligned, found.left_out, found.visible, found.edges,
         found.noise, found.notes, [(side.replicas, list(side.fields)) for side in sides], found.history is None,
     )  # fmt: skip
     return repr(told).encode(), [record.ends, *(array for side in sides for array in side.fields.values())]
@@ -249,8 +263,7 @@ def waiting(question: Question, policy: Policy, record: Record) -> str:
     if found is None or not len(record.ends) or not found.canary.replicas:
         return ""
     young = youth_of(question, policy, record)
-    told = _told(found.canary)
-    here = told[:, -1] if told.size else np.zeros(0, dtype=np.bool_)
+    here = _told(found.canary, slice(-1, None)).any(axis=1)
     if not here.any():
         return ""
     oldest = float(record.ends[-1] - born(found, Side.CANARY, record)[here].min())

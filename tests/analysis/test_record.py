@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from analysis.errors import InvalidInput, InvalidRecord
+from analysis.ordering import in_order
 from analysis.record import (
     FIRST_STRETCH,
     MAX_LOOKS,
@@ -20,7 +21,6 @@ from analysis.record import (
     Record,
     SideSeries,
     from_rows,
-    in_order,
     rows,
     side_series,
 )
