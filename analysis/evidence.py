@@ -340,6 +340,15 @@ def promote_evidence(looks: Looks, null: Null, state: PromoteState) -> tuple[Flo
     )
 
 
+def promoted_now(looks: Looks, null: Null, state: PromoteState) -> Floats:
+    """Return, (N,), what `promote_evidence` says at the last look, up to rounding, without the looks before it."""
+    sums = state.log_likelihood + summed_likelihood(looks, -1, null)
+    sums -= sums.max(axis=-1, keepdims=True)
+    heard = np.exp(sums, out=sums)
+    against = (heard * beliefs(looks.pod_factor[:, -1:], looks.pod_weights[:, -1:])[:, 0]).sum(axis=-1)
+    return np.asarray(np.log((heard * state.alternative).sum(axis=-1)) - np.log(against))
+
+
 def _promote(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, PromoteState]:
     releases, count = looks.used.shape
     log_e = np.empty((releases, count))
@@ -385,8 +394,7 @@ def _priors(part: Looks, state: AbortState | None) -> tuple[Floats, Integers, Bo
     begun = np.flatnonzero(moved | (np.arange(len(moved)) == 0))
     at = np.cumsum(moved)
     if state is not None:
-        before = np.column_stack([state.factor, state.weights])
-        moved[0] = not np.array_equal(np.column_stack([factor[:, 0], weights[:, 0]]), before)
-    if np.all(factor == factor[:1]) and np.all(weights == weights[:1]):
+        moved[0] = np.any(factor[:, 0] != state.factor) or np.any(weights[:, 0] != state.weights)
+    if len(factor) > 1 and np.all(factor == factor[:1]) and np.all(weights == weights[:1]):
         factor, weights = factor[:1], weights[:1]
     return beliefs(factor[:, begun], weights[:, begun]), at, moved

@@ -61,7 +61,7 @@ def log_e_of(found: Sequential) -> dict[str, float]:
         "tolerated": float(found.tolerated[-1]),
         "abort": float(found.abort[-1]),
         "promote": float(found.promote[-1]),
-        "step": float(found.step[-1]),
+        "step": found.by_step.now if isinstance(found, CountsEvidence) else float(found.step[-1]),
         "better": float(found.better[-1]),
     }
 
@@ -319,8 +319,8 @@ def _reason(
     limit = f"{words.ratio(question.tolerance.ratio)}"
     if state in (State.NO_WORSE, State.BETTER):
         said = "better than stable" if state is State.BETTER else f"no worse than {limit}"
-        if float(found.step[-1]) < -math.log(found.question.alphas.step):
-            odds = words.odds(float(found.step[-1]))
+        if found.by_step.now < -math.log(found.question.alphas.step):
+            odds = words.odds(found.by_step.now)
             return f"{head}: {said}, but the step is not yet proved affordable, odds {odds}{_soon(ahead)}"
         return f"{head}: {said}, odds {words.odds(float(found.promote[-1]))}"
     return f"{head}: {_missing(found, standing, limit)}{_soon(ahead)}"
@@ -330,13 +330,13 @@ def _missing(found: CountsEvidence, standing: Standing, limit: str) -> str:
     if not found.prepared.looks.used.any():
         return f"nothing weighed yet: the noise of the stable side is learned from its first {FEWEST_LOOKS} looks"
     warn = float(found.warn[-1])
-    if warn >= LEANING and warn > float(found.step[-1]):
+    if warn >= LEANING and warn > found.by_step.now:
         needed = words.odds(-math.log(found.question.alphas.freeze))
         return f"statistical test leans to worse than stable, odds {words.odds(warn)} of {needed} needed"
     if not standing.final:
-        if float(found.step[-1]) >= -math.log(found.question.alphas.step):
-            return f"the step is proved affordable, odds {words.odds(float(found.step[-1]))}"
-        return f"step not yet proved affordable, odds {words.odds(float(found.step[-1]))}"
+        if found.by_step.now >= -math.log(found.question.alphas.step):
+            return f"the step is proved affordable, odds {words.odds(found.by_step.now)}"
+        return f"step not yet proved affordable, odds {words.odds(found.by_step.now)}"
     return f"not yet proved within {limit}, odds {words.odds(float(found.promote[-1]))}"
 
 

@@ -198,7 +198,7 @@ def promote_goals(evidence: CountsEvidence, final: bool) -> tuple[Goal, ...]:
     question = evidence.question
     slack = evidence.slack_step if evidence.slack_step is not None else question.slack
     step = Goal(
-        nats=_missing(question.alphas.step, float(evidence.step[-1]), PROMOTE_OVERSHOOT),
+        nats=_missing(question.alphas.step, evidence.by_step.now, PROMOTE_OVERSHOOT),
         limit=(question.ratio, slack),
         above=False,
     )

@@ -145,7 +145,7 @@ def _said(question: Rate, full: Evidence, found: CountsEvidence, standing: Stand
     """Return what follows from the rates, in the words of the state."""
     alphas, limit = found.question.alphas, words.ratio(question.tolerance.ratio)
     warn, promote, step = (words.odds(full.log_e.get(n) or 0.0) for n in ("worse", "promote", "step"))
-    affordable = float(found.step[-1]) >= -math.log(alphas.step)
+    affordable = found.by_step.now >= -math.log(alphas.step)
     if full.state is State.WORSE:
         return f"statistical test says worse than stable, odds {warn}"
     if full.state is State.DEGRADED:
@@ -162,14 +162,14 @@ def _missing(found: CountsEvidence, standing: Standing, limit: str) -> str:
     alphas, warn = found.question.alphas, float(found.warn[-1])
     if not found.used.any():
         return "nothing weighed yet: the noise of the stable side is learned first"
-    if warn >= math.log(3) and warn > float(found.step[-1]):
+    if warn >= math.log(3) and warn > found.by_step.now:
         needed = words.odds(-math.log(alphas.freeze))
         return f"statistical test leans to worse than stable, odds {words.odds(warn)} of {needed} needed"
     if standing.final:
         return f"not yet proved within {limit}, odds {words.odds(float(found.promote[-1]))}"
-    if float(found.step[-1]) >= -math.log(alphas.step):
-        return f"the step is proved affordable, odds {words.odds(float(found.step[-1]))}"
-    return f"step not yet proved affordable, odds {words.odds(float(found.step[-1]))}"
+    if found.by_step.now >= -math.log(alphas.step):
+        return f"the step is proved affordable, odds {words.odds(found.by_step.now)}"
+    return f"step not yet proved affordable, odds {words.odds(found.by_step.now)}"
 
 
 def _soon(question: Rate, full: Evidence) -> str:

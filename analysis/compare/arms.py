@@ -12,7 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.demand import LARGEST_SLACK, final_slack, next_weight, step_slack
-from analysis.evidence import Integers, Looks, Null, abort_evidence, promote_evidence, promote_start, start_masses
+from analysis.evidence import (
+    Integers,
+    Looks,
+    Null,
+    abort_evidence,
+    promote_evidence,
+    promote_start,
+    promoted_now,
+    start_masses,
+)
 from analysis.exposure import Exposure, pod_factor, seen_and_settled
 from analysis.grid import Floats
 from analysis.noise import FEWEST_LOOKS, clean, over_run
@@ -123,6 +132,10 @@ class Prepared:
     def largest_slack(self) -> float:
         """The largest slack that can be meant: shares end at 1, rates nowhere."""
         return LARGEST_SLACK if self.exposure == "requests" else np.inf
+
+    def knows(self, known: Traffic) -> bool:
+        """Return whether the traffic of one release is known by now, so that a demand can be made of it."""
+        return self.history.traffic is not None or bool(known.since[0] < self.steps.shape[1])
 
 
 def prepare(arms: Arms) -> Prepared:
@@ -236,6 +249,16 @@ def no_worse(prepared: Prepared, null: Null, bad_share: Floats | None, since: In
     """
     centres = healthy_centres(null, bad_share, len(since), prepared.exposure)
     return _promoted(prepared, null, centres, since, opening)
+
+
+def no_worse_now(prepared: Prepared, null: Null, bad_share: Floats | None, since: Integers) -> Floats:
+    """Return, (N,), the last look of `no_worse` that opens with its first bet, up to rounding, without those before."""
+    looks = prepared.looks
+    count = looks.used.shape[1]
+    rows, opening = np.arange(len(since)), np.minimum(since, count - 1)
+    centres = healthy_centres(null, bad_share, len(since), prepared.exposure)
+    state = promote_start(centres, looks.pod_factor[rows, opening], looks.pod_weights[rows, opening])
+    return promoted_now(looks.without(np.arange(count) < since[:, None]), null, state)
 
 
 def healthy_centres(null: Null, bad_share: Floats | None, releases: int, exposure: Exposure = "requests") -> Floats:

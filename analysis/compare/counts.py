@@ -9,7 +9,6 @@ those who did not order, whose ratio says little when few do.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,15 +18,14 @@ from analysis.compare.arms import (
     Arms,
     History,
     Prepared,
-    Traffic,
     better,
     final_demand,
     no_worse,
     prepare,
-    step_demand,
     warn_and_tolerated,
 )
 from analysis.compare.counts_flags import flags, noise_source
+from analysis.compare.steps import StepEvidence, step_evidence
 from analysis.demand import next_weight as default_next
 from analysis.errors import InvalidInput
 from analysis.evidence import Null, log_likelihood
@@ -159,16 +157,12 @@ class CountsEvidence:
         log A*: the smaller of ``warn`` and ``tolerated + ln(alpha_tolerated/alpha_abort)``.
     promote : (K,) float64
         log P: within the final limit, over the whole run; 0 while that limit is unknown.
-    step : (K,) float64
+    by_step : StepEvidence
         log P_step: within the step's limit, over the looks of each weight step.
     better : (K,) float64
         log B: fewer bad events than stable.
-    slack_final, slack_step : float or None
-        D_final and D_step of the present step; None while the traffic is unknown.
-    requests_per_second : float or None
-        Of both sides together, that the demands were made of.
-    bad_share : float or None
-        Stable's share, likewise.
+    slack_final : float or None
+        D_final; None while the traffic is unknown.
     next_weight : float or None
         The canary's share after the next step, named or following from the observed one; None before any traffic.
     phi, pod_sd : float
@@ -187,17 +181,34 @@ class CountsEvidence:
     tolerated: Floats
     abort: Floats
     promote: Floats
-    step: Floats
+    by_step: StepEvidence
     better: Floats
     slack_final: float | None
-    slack_step: float | None
-    requests_per_second: float | None
-    bad_share: float | None
     phi: float
     pod_sd: float
     noise_source: str
     next_weight: float | None = None
     flags: tuple[str, ...] = field(default=())
+
+    @property
+    def step(self) -> Floats:
+        """(K,) log P_step."""
+        return self.by_step.log_e
+
+    @property
+    def slack_step(self) -> float | None:
+        """D_step of the present step; None while the traffic is unknown."""
+        return self.by_step.slack
+
+    @property
+    def requests_per_second(self) -> float | None:
+        """Of both sides together, that the step's demand was made of; None while unknown."""
+        return None if self.by_step.slack is None else float(self.by_step.known.requests_per_second[0])
+
+    @property
+    def bad_share(self) -> float | None:
+        """Stable's share, likewise."""
+        return None if self.by_step.slack is None else float(self.by_step.known.bad_share[0])
 
     @property
     def used(self) -> BoolArray:
@@ -290,7 +301,6 @@ def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None 
     prepared = prepare(arms_of(data, question))
     warn, tolerated = warn_and_tolerated(prepared, question.ratio, question.slack)
     final, known = final_demand(prepared, question.slack, question.harm_budget)
-    count = len(data.ends)
     promote = no_worse(
         prepared,
         Null(ratio=question.ratio, slack=final),
@@ -298,7 +308,7 @@ def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None 
         known.since,
         prepared.first,
     )
-    step, slack_step, step_known = _step_evidence(prepared, question, next_weight)
+    by_step = step_evidence(prepared, question.ratio, question.harm_budget, next_weight)
     return CountsEvidence(
         question=question,
         ends=data.ends,
@@ -307,12 +317,9 @@ def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None 
         tolerated=tolerated[0],
         abort=demanded(warn[0], tolerated[0], question.alphas),
         promote=promote[0],
-        step=step,
+        by_step=by_step,
         better=better(prepared)[0],
-        slack_final=float(final[0]) if _is_known(known, prepared, count) else None,
-        slack_step=slack_step,
-        requests_per_second=float(step_known.requests_per_second[0]) if slack_step is not None else None,
-        bad_share=float(step_known.bad_share[0]) if slack_step is not None else None,
+        slack_final=float(final[0]) if prepared.knows(known) else None,
         phi=float(prepared.looks.phi[0, -1]),
         pod_sd=float(np.sqrt(prepared.looks.pod_weights[0, -1] @ POD_SDS**2)),
         noise_source=noise_source(data, prepared),
@@ -323,15 +330,9 @@ def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None 
 
 def with_next_weight(evidence: CountsEvidence, next_weight: float) -> CountsEvidence:
     """Return the same evidence for another next weight, in (0, 1]: only the step's demand is weighed anew."""
-    step, slack, known = _step_evidence(evidence.prepared, evidence.question, next_weight)
-    return replace(
-        evidence,
-        step=step,
-        slack_step=slack,
-        requests_per_second=float(known.requests_per_second[0]) if slack is not None else None,
-        bad_share=float(known.bad_share[0]) if slack is not None else None,
-        next_weight=next_weight,
-    )
+    question = evidence.question
+    by_step = step_evidence(evidence.prepared, question.ratio, question.harm_budget, next_weight)
+    return replace(evidence, by_step=by_step, next_weight=next_weight)
 
 
 def arms_of(data: CountsData, question: CountsQuestion) -> Arms:
@@ -363,25 +364,6 @@ def arms_of(data: CountsData, question: CountsQuestion) -> Arms:
     )
 
 
-def _step_evidence(
-    prepared: Prepared, question: CountsQuestion, next_weight: float | None
-) -> tuple[Floats, float | None, Traffic]:
-    """Return P_step over all weight steps, and D_step and traffic of the running one; steps restart at 0."""
-    count = prepared.steps.shape[1]
-    bounds = [0, *(int(k) for k in np.flatnonzero(prepared.steps[0])), count]
-    log_e = np.zeros(count)
-    for start, end in itertools.pairwise(bounds):
-        running = end == count
-        weight = np.array([next_weight]) if running and next_weight is not None else None
-        slack, known = step_demand(prepared, np.array([start]), np.array([end]), question.harm_budget, weight)
-        since = np.clip(known.since, start, None)
-        null = Null(ratio=question.ratio, slack=slack)
-        share = known.bad_share if prepared.history.traffic is not None else None
-        part = replace(prepared, looks=prepared.looks.between(start, end))
-        log_e[start:end] = no_worse(part, null, share, since - start, since - start)[0]
-    return log_e, float(slack[0]) if _is_known(known, prepared, count) else None, known
-
-
 def _following(prepared: Prepared) -> float | None:
     """Return the canary's share after the next step where nobody names it, from that since the last step."""
     marked = np.flatnonzero(prepared.steps[0])
@@ -389,7 +371,3 @@ def _following(prepared: Prepared) -> float | None:
     canary = float(prepared.canary_total[0, since:].sum())
     both = canary + float(prepared.stable_total[0, since:].sum())
     return float(default_next(np.array(canary / both))) if both > 0 else None
-
-
-def _is_known(known: Traffic, prepared: Prepared, count: int) -> bool:
-    return bool(prepared.history.traffic is not None or known.since[0] < count)
