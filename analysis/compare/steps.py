@@ -39,9 +39,11 @@ class StepEvidence:
 
     @property
     def log_e(self) -> Floats:
-        """(K,) log P_step, at 0 before the first look of each step; the last is ``now`` up to rounding."""
+        """(K,) log P_step, at 0 before the first bet of each step; the last is ``now``."""
         if not self._drawn:
-            self._drawn.append(self.draw())
+            drawn = self.draw()
+            drawn[-1] = self.now  # the same up to rounding
+            self._drawn.append(drawn)
         return self._drawn[0]
 
 
