@@ -8,18 +8,19 @@ the one that is judged.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compare.arms import History, Prepared
-from analysis.compare.latency_noise import LatencyNoise, TailsOverRun, scores_over_run, stable_of, tails_over_run
-from analysis.compare.latency_sums import sums_of
+from analysis.compare.latency_noise import LatencyNoise, scores_over_run, stable_of
+from analysis.compare.latency_sums import Origin, Sums, sums_of
+from analysis.compare.latency_tails import TailsOverRun, tails_over_run
 from analysis.compare.scores import ShiftLooks
 from analysis.compare.tails import (
     MOST_EXCEEDANCE,
     UNIT,
-    exceeding,
     guard_edge,
     held,
     pod_atoms,
@@ -27,8 +28,9 @@ from analysis.compare.tails import (
     well_placed,
 )
 from analysis.evidence import Integers, Looks, start_masses
-from analysis.exposure import pod_factor, seen_and_settled
+from analysis.exposure import seen_and_settled
 from analysis.grid import Floats
+from analysis.resumed import LARGEST_BATCH, Trail
 from analysis.types import BoolArray
 
 Rows = NDArray[np.int64]
@@ -67,6 +69,20 @@ class LatencyArms:
     noise: LatencyNoise | None = None
     earlier: Floats | None = None
 
+    @property
+    def origin(self) -> Origin:
+        """What tells these releases from others; of a large batch, of which nothing is remembered, nothing."""
+        sides = [np.moveaxis(side, 2, 1) for side in (self.canary, self.baseline)]
+        trail = Trail([*sides, self.left_out.astype(np.float64), np.broadcast_to(self.seconds, self.left_out.shape)])
+        if len(self.left_out) > LARGEST_BATCH:
+            return Origin(trail=trail, frame=b"")
+        frame = sha256(repr((self.visible, self.slo.tolist(), self.edges.tolist())).encode())
+        for array in ([] if self.noise is None else self.noise.arrays) + (
+            [] if self.earlier is None else [self.earlier]
+        ):
+            frame.update(repr(array.shape).encode() + array.tobytes())
+        return Origin(trail=trail, frame=frame.digest())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PreparedLatency:
@@ -95,6 +111,8 @@ class PreparedLatency:
         stable requests lie beyond the last edge that nobody can say how long they take.
     provable : (N, K) bool
         Looks at which a promotion may be proved: the edges are chosen, and the histogram is not too short.
+    origin : Origin
+        What all this was made from.
     """
 
     shift: ShiftLooks
@@ -116,11 +134,13 @@ class PreparedLatency:
     weak_guard: BoolArray
     short: BoolArray
     provable: BoolArray
+    origin: Origin
 
     def without(self, left_out: BoolArray) -> PreparedLatency:
         """Return the same looks, those of ``left_out`` (K,) skipped, their start mass spent."""
         rows = replace(self.rows, looks=self.rows.looks.without(left_out))
-        return replace(self, shift=self.shift.without(left_out), rows=rows, used=self.used & ~left_out)
+        origin = self.origin.narrowed(b"without", *(places.tobytes() for places in np.nonzero(left_out)))
+        return replace(self, shift=self.shift.without(left_out), rows=rows, used=self.used & ~left_out, origin=origin)
 
 
 def prepare(arms: LatencyArms) -> PreparedLatency:
@@ -132,12 +152,16 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     PreparedLatency
         A look is skipped (it keeps its number) if a side had no request or if it is left out.
     """
-    stable = stable_of(arms.baseline, arms.edges, arms.seconds, arms.visible, arms.earlier, arms.left_out)
-    tried = sums_of(arms.canary, arms.edges, arms.left_out)
-    sides = tried.side, stable.side.between(stable.early, stable.early + len(arms.seconds))
-    n_c, n_s = (side.total.sum(axis=1) for side in sides)
+    origin = arms.origin
+    stable = stable_of(
+        arms.baseline, arms.edges, arms.seconds, arms.visible, arms.earlier, arms.left_out, origin.narrowed(b"stable")
+    )
+    tried = sums_of(arms.canary, arms.edges, arms.left_out, origin.narrowed(b"canary"))
+    sides = tried.side, stable.sums.side
+    n_c, n_s = (side.requests for side in sides)
     used = (n_c > 0) & (n_s > 0)
     first = np.where(used.any(axis=1), used.argmax(axis=1), used.shape[1])
+    origin = origin.narrowed(first.tobytes())  # what is known of the pods then holds for the looks before it
     marks, steps = seen_and_settled(n_c, n_s)
     unknown = np.ones(used.shape)
     looks = ShiftLooks(
@@ -145,13 +169,13 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         long_run=unknown, dof=unknown, pod_rate=unknown, spread=unknown, spread_dof=unknown,
     )  # fmt: skip
     shift, score_from_run = scores_over_run(looks, stable, arms.noise)
-    tails = tails_over_run(stable, used.shape[1], arms.noise)
+    tails = tails_over_run(stable, arms.noise, origin)
     usable = usable_edges(tails.requests, tails.exceedance, arms.slo)
     guard = guard_edge(tails.exceedance, usable)
     release, edge = np.nonzero(usable)
     is_slo = np.isin(edge, arms.slo)
-    factor = held(pod_factor(sides[0].total, sides[1].total, arms.visible))
-    above = exceeding(tried.buckets), exceeding(stable.sums.buckets[:, stable.early :])
+    factor = held(_pod_factor(tried, stable.sums, used)) if arms.visible else unknown
+    above = tried.above, stable.sums.above
     rows = _edge_rows(above, (n_c, n_s), used, tails, factor, start_masses(marks, first), (release, edge))
     short = tails.exceedance[:, -1] > MOST_EXCEEDANCE
     known = arms.noise.tail_known if arms.noise is not None else np.zeros(len(used), dtype=bool)
@@ -174,8 +198,17 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         overruled=tails.overruled,
         short=short,
         provable=tails.bets & ~short[:, None],
+        origin=origin,
         weak_guard=(guard >= 0) & ~well_placed(tails.exceedance[np.arange(len(guard)), guard]) & (not len(arms.slo)),
     )
+
+
+def _pod_factor(canary: Sums, stable: Sums, used: BoolArray) -> Floats:
+    """Return, (N, K), what `analysis.exposure.pod_factor` does, from requests that are summed up already."""
+    look = np.maximum.accumulate(np.where(used, np.arange(used.shape[1]), -1), axis=1)
+    look = np.where(look < 0, used.argmax(axis=1)[:, None], look)
+    factor = np.take_along_axis(canary.lasting + stable.lasting, look, axis=1)
+    return np.where(used.any(axis=1, keepdims=True), factor, 2.0)
 
 
 def _edge_rows(

@@ -13,21 +13,13 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.compare.latency_sums import Sums, counted, sums_of
+from analysis.compare.latency_sums import Origin, Sums, counted, sums_of
 from analysis.compare.podnoise import PodNoise, spread_of_pods
-from analysis.compare.scores import (
-    FEWEST_DOF,
-    FEWEST_SLOTS,
-    ScoreNoise,
-    ShiftLooks,
-    Side,
-    lone_noise,
-    looks_per_slot,
-    score_noise,
-)
-from analysis.compare.tails import FEWEST_REQUESTS, TAIL_WEIGHT, TailNoise, exceeding, tail_noise
+from analysis.compare.score_noise import FEWEST_DOF, FEWEST_SLOTS, ScoreNoise, lone_noise, looks_per_slot, score_noise
+from analysis.compare.scores import ShiftLooks, Side, complete
+from analysis.compare.tails import FEWEST_REQUESTS, TailNoise, exceeding, tail_noise
 from analysis.grid import Floats
-from analysis.noise import DISAGREEMENT, FEWEST_LOOKS
+from analysis.noise import FEWEST_LOOKS
 from analysis.types import BoolArray
 
 Rows = NDArray[np.int64]
@@ -55,6 +47,13 @@ class LatencyNoise:
     tail: TailNoise
     looks: Rows
     requests_per_second: Floats
+
+    @property
+    def arrays(self) -> list[NDArray[Any]]:
+        """All its figures, which tell it from others."""
+        parts = (self.score.pods, self.score, self.tail, self)
+        found = (getattr(part, each.name) for part in parts for each in fields(part))
+        return [value for value in found if isinstance(value, np.ndarray)]
 
     @property
     def score_known(self) -> BoolArray:
@@ -90,45 +89,40 @@ class Stable:
 
     Parameters
     ----------
-    counts : (N, R, E + K, B) float64
+    counts : (N, R, K, B) float64
         NaN is missing.
-    left_out : (N, E + K) bool
+    earlier : (N, R, E, B) float64
+        Looks before the run, as long as its first.
+    left_out : (N, K) bool
+        Looks of the run in which nothing counts.
     sums : Sums
-        The same summed up.
+        The run summed up.
+    side : Side
+        (N, R, E + K) scores.
     edges : (J,) float64
     seconds : (E + K,) float64
-    early : int
-        E, looks before the run.
     visible : bool
     """
 
     counts: Floats
+    earlier: Floats
     left_out: BoolArray
     sums: Sums
+    side: Side
     edges: Floats
     seconds: Floats
-    early: int
     visible: bool
 
     @property
-    def side(self) -> Side:
-        """(N, R, E + K) scores."""
-        return self.sums.side
+    def early(self) -> int:
+        """E, looks before the run."""
+        return int(self.earlier.shape[2])
 
     def learned(self, rows: Rows, upto: int) -> LatencyNoise:
         """Return the noise of some releases in the looks before look ``upto`` of the run, those before it included."""
         last = self.early + upto
-        if len(self.counts) > 1:
-            return self._learned(rows, last)
-        learned = self.sums.learned
-        mark = f"{last} {self.visible} {self.seconds[:last].tobytes().hex()}"
-        if mark not in learned:
-            learned[mark] = last, self._learned(rows, last)
-        found: LatencyNoise = learned[mark][1]
-        return found
-
-    def _learned(self, rows: Rows, last: int) -> LatencyNoise:
-        above = exceeding(counted(self.counts[rows, :, :last], self.left_out[rows, :last]))
+        run = counted(self.counts[rows, :, :upto], self.left_out[rows, :upto])
+        above = exceeding(np.concatenate([complete(self.earlier[rows]), run], axis=2) if self.early else run)
         side = rows_of(self.side.between(0, last), rows)
         return _learn(side, above, self.edges, self.seconds[:last], self.visible)
 
@@ -140,6 +134,7 @@ def stable_of(
     visible: bool,
     earlier: Floats | None = None,
     left_out: BoolArray | None = None,
+    origin: Origin | None = None,
 ) -> Stable:
     """
     Return the stable side of N runs.
@@ -155,19 +150,24 @@ def stable_of(
         Looks before the run, as long as its first.
     left_out : (N, K) bool, optional
         Looks of the run in which nothing counts.
+    origin : Origin, optional
+        Where the run comes from; without it nothing is remembered.
     """
-    early = 0 if earlier is None else earlier.shape[2]
-    whole = counts if earlier is None else np.concatenate([earlier, counts], axis=2)
-    skipped = np.zeros((len(whole), whole.shape[2]), dtype=bool)
-    if left_out is not None:
-        skipped[:, early:] = left_out
+    releases, replicas, count, buckets = counts.shape
+    before = np.zeros((releases, replicas, 0, buckets)) if earlier is None else earlier
+    skipped = np.zeros((releases, count), dtype=bool) if left_out is None else left_out
+    sums = sums_of(counts, edges, skipped, origin)
+    side, early = sums.side, before.shape[2]
+    if early:
+        side = side.after(sums_of(before, edges, np.zeros((releases, early), dtype=bool)).side)
     return Stable(
-        counts=whole,
+        counts=counts,
+        earlier=before,
         left_out=skipped,
-        sums=sums_of(whole, edges, skipped),
+        sums=sums,
+        side=side,
         edges=edges,
-        seconds=np.concatenate([np.full(early, seconds[0]), seconds]),
-        early=early,
+        seconds=np.concatenate([np.full(early, seconds[0]), seconds]) if early else seconds,
         visible=visible,
     )
 
@@ -192,13 +192,13 @@ def learn(counts: Floats, edges: Floats, seconds: Floats, visible: bool) -> Late
 
 
 def _learn(side: Side, above: Floats, edges: Floats, seconds: Floats, visible: bool) -> LatencyNoise:
-    served = side.total.sum(axis=1) > 0
+    served = side.requests > 0
     lasted = np.where(served, seconds, 0.0).sum(axis=1)
     return LatencyNoise(
         score=score_noise(side, seconds, looks_per_slot(side.total), running=False),
         tail=tail_noise(above, side.total, edges, visible),
         looks=served.sum(axis=1),
-        requests_per_second=side.total.sum(axis=(1, 2)) / np.where(lasted > 0, lasted, 1.0),
+        requests_per_second=side.requests.sum(axis=1) / np.where(lasted > 0, lasted, 1.0),
     )
 
 
@@ -246,7 +246,7 @@ def _scores_of_run(looks: ShiftLooks, stable: Stable) -> tuple[dict[str, Floats]
     side = stable.side
     pods_seen = (np.cumsum(side.total, axis=2) > 0).sum(axis=1)[:, stable.early :]
     lone = (pods_seen < 2) | (not looks.visible)
-    served = np.cumsum(side.total.sum(axis=1) > 0, axis=1)
+    served = np.cumsum(side.requests > 0, axis=1)
     enough = served[:, -1] >= FEWEST_SLOTS
     opening = np.where(enough, (served >= FEWEST_SLOTS).argmax(axis=1) + 1, served.shape[1])
     slot = np.concatenate([looks_per_slot(side.total[i : i + 1, :, :end]) for i, end in enumerate(opening)])
@@ -267,102 +267,3 @@ def _scores_of_run(looks: ShiftLooks, stable: Stable) -> tuple[dict[str, Floats]
 
 def _mapped(change: Any, *noises: PodNoise) -> PodNoise:
     return PodNoise(**{f.name: change(*(getattr(n, f.name) for n in noises)) for f in fields(PodNoise)})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TailsOverRun:
-    """
-    The edges of N releases and the noise in use at every look.
-
-    Parameters
-    ----------
-    requests : (N,) float64
-        Stable requests that the edges were chosen from; 0 where they never were.
-    exceedance, slope : (N, J) float64
-        Of that moment.
-    phi, variance : (N, K, J) float64
-        Dispersion; variance between pods of ln exceedance.
-    dof : (N, K) float64
-    bets : (N, K) bool
-        False before the edges were chosen.
-    overruled : (N,) bool
-        Whether the run's own dispersion replaced that of history.
-    """
-
-    requests: Floats
-    exceedance: Floats
-    slope: Floats
-    phi: Floats
-    variance: Floats
-    dof: Floats
-    bets: BoolArray
-    overruled: BoolArray
-
-    def adopt(self, rows: Rows, look: int, noise: LatencyNoise) -> None:
-        """Use ``noise`` for ``rows`` from ``look`` on; edges and slopes stay as they were first chosen."""
-        fresh = self.requests[rows] == 0
-        for name in ("requests", "exceedance", "slope"):
-            getattr(self, name)[rows[fresh]] = getattr(noise.tail, name)[fresh]
-        self.phi[rows, look:] = noise.tail.phi[:, None]
-        steep = self.slope[rows] ** 2 * noise.spread
-        self.variance[rows, look:] = np.maximum(steep, noise.tail.between)[:, None]
-        self.dof[rows, look:] = TAIL_WEIGHT + np.maximum(noise.tail.pods[:, None] - 1, 0)
-        self.bets[rows, look:] = True
-
-
-def tails_over_run(stable: Stable, looks: int, before: LatencyNoise | None) -> TailsOverRun:
-    """
-    Return what is known of every edge at every look.
-
-    Parameters
-    ----------
-    stable : Stable
-    looks : int
-        K.
-    before : LatencyNoise or None
-        Of history.
-
-    Notes
-    -----
-    Without history nothing is bet in the first 8 looks, nor before 300 stable requests; the noise is learned again at
-    looks 8, 16, 32, ... With history a run more than twice as dispersed replaces its dispersion at those looks.
-    """
-    N, J, K = len(stable.side.square), len(stable.edges), looks
-    known = before.tail_known if before is not None else np.zeros(N, dtype=bool)
-    tails = TailsOverRun(
-        requests=np.zeros(N), exceedance=np.zeros((N, J)), slope=np.ones((N, J)),
-        phi=np.ones((N, K, J)), variance=np.ones((N, K, J)), dof=np.full((N, K), TAIL_WEIGHT),
-        bets=np.zeros((N, K), dtype=bool), overruled=np.zeros(N, dtype=bool),
-    )  # fmt: skip
-    if before is not None and known.any():
-        rows = np.flatnonzero(known)
-        tails.adopt(rows, 0, rows_of(before, rows))
-    served = stable.side.total.sum(axis=1) > 0
-    seen = np.zeros((N, K), dtype=np.int64)
-    seen[:, 1:] = np.cumsum(served[:, stable.early : -1], axis=1)
-    seen += np.where(known, 0, served[:, : stable.early].sum(axis=1))[:, None]
-    due = _due(seen, ~known)
-    for k in np.flatnonzero(due.any(axis=0)):
-        rows = np.flatnonzero(due[:, k])
-        fresh = stable.learned(rows, int(k))
-        old = known[rows]
-        _overrule(tails, rows[old], int(k), fresh.tail.phi[old])
-        ready = ~old & fresh.tail_known
-        tails.adopt(rows[ready], int(k), rows_of(fresh, np.flatnonzero(ready)))
-    return tails
-
-
-def _overrule(tails: TailsOverRun, rows: Rows, look: int, phi: Floats) -> None:
-    larger = phi > DISAGREEMENT * tails.phi[rows, look]
-    tails.phi[rows, look:] = np.where(larger, phi, tails.phi[rows, look])[:, None]
-    tails.overruled[rows] |= larger.any(axis=1)
-
-
-def _due(seen: Rows, opening: BoolArray) -> BoolArray:
-    """Return where the looks before reach 8, 16, 32, ...; for ``opening`` also the first look, if they are past 8."""
-    power = (seen >= FEWEST_LOOKS) & (seen % FEWEST_LOOKS == 0)
-    size = seen // FEWEST_LOOKS
-    power &= (size & (size - 1)) == 0
-    power[:, 1:] &= seen[:, 1:] != seen[:, :-1]
-    power[:, 0] = opening & (seen[:, 0] >= FEWEST_LOOKS)
-    return np.asarray(power)

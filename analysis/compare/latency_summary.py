@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.compare.latency_noise import LatencyNoise
 from analysis.compare.podnoise import PodNoise
-from analysis.compare.scores import ScoreNoise
+from analysis.compare.score_noise import ScoreNoise
 from analysis.compare.tails import TailNoise
 from analysis.errors import InvalidRecord
 from analysis.types import Json

@@ -7,16 +7,37 @@ It is a twentieth of the histograms, and it is remembered: of one look more only
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from hashlib import sha256
+from typing import Final
 
 import numpy as np
 
-from analysis.compare.scores import Side, complete, midpoints
+from analysis.compare.scores import Side, complete, midpoints, so_far, squared_shares
+from analysis.compare.tails import exceeding
 from analysis.grid import Floats
-from analysis.resumed import Resumed
+from analysis.resumed import Resumed, Trail
 from analysis.types import BoolArray
 
-Learned = dict[str, tuple[int, Any]]
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Origin:
+    """
+    What tells one run from all others, for the processes that read it.
+
+    Parameters
+    ----------
+    trail : Trail
+        Of the histograms of both sides, the looks left out and their lengths: everything that is read of a look.
+    frame : bytes
+        Everything else.
+    """
+
+    trail: Trail
+    frame: bytes
+
+    def narrowed(self, *more: bytes) -> Origin:
+        """Return the same looks, of which more has to be known."""
+        return Origin(trail=self.trail, frame=sha256(b"".join([self.frame, *more])).digest())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,15 +49,15 @@ class Sums:
     ----------
     side : Side
         Requests and ln latency per replica and look.
-    buckets : (N, K, B) float64
-        Requests of all replicas, not cumulative.
-    learned : dict of str to (int, anything)
-        What was learned of the first so many looks, for whoever asks the same again; only of a single release.
+    above : (N, K, B-1) float64
+        Requests of all replicas above each edge.
+    lasting : (N, K) float64
+        Sum of squared shares of the replicas in all requests so far; 1 before the first.
     """
 
     side: Side
-    buckets: Floats
-    learned: Learned
+    above: Floats
+    lasting: Floats
 
 
 def counted(counts: Floats, left_out: BoolArray) -> Floats:
@@ -45,7 +66,7 @@ def counted(counts: Floats, left_out: BoolArray) -> Floats:
     return np.where(left_out[:, None, :, None], 0.0, whole) if left_out.any() else whole
 
 
-def sums_of(counts: Floats, edges: Floats, left_out: BoolArray) -> Sums:
+def sums_of(counts: Floats, edges: Floats, left_out: BoolArray, origin: Origin | None = None) -> Sums:
     """
     Return one side summed up.
 
@@ -56,24 +77,28 @@ def sums_of(counts: Floats, edges: Floats, left_out: BoolArray) -> Sums:
     edges : (B-1,) float64
     left_out : (N, K) bool
         Looks in which nothing counts.
+    origin : Origin, optional
+        Where they come from; without it nothing is remembered.
     """
-    replicas = counts.shape[1]
-    middle = midpoints(edges)
+    replicas, middle = counts.shape[1], midpoints(edges)
 
-    def more(seen: int, known: Learned | None) -> tuple[Floats, Learned]:
+    def more(seen: int, known: Floats | None) -> tuple[Floats, Floats]:
         whole = counted(counts[:, :, seen:], left_out[:, seen:])
-        parts = whole.sum(axis=-1), (whole * middle).sum(axis=-1)  # a product would round by how many looks there are
-        found = np.concatenate([*(np.moveaxis(part, 1, -1) for part in parts), whole.sum(axis=1)], axis=-1)
-        return found, {mark: what for mark, what in dict(known or {}).items() if what[0] <= seen}
+        total = np.ascontiguousarray(np.moveaxis(whole.sum(axis=-1), 1, -1))
+        plain = np.moveaxis((whole * middle).sum(axis=-1), 1, -1)  # a product would round by how many looks there are
+        buckets = whole.sum(axis=1)
+        upto = so_far(total, known, axis=1)
+        of_look = total.sum(axis=-1), np.ascontiguousarray(plain).sum(axis=-1), (buckets * middle**2).sum(axis=-1)
+        shares = squared_shares(total), squared_shares(upto)
+        told = np.stack([*of_look, *shares], axis=-1)
+        return np.concatenate([total, plain, told, exceeding(buckets)], axis=-1), upto[:, -1]
 
-    packed, learned = SUMS.run(edges.tobytes(), (np.moveaxis(counts, 2, 1), left_out.astype(np.float64)), more)
-    total, plain = (
-        np.ascontiguousarray(np.moveaxis(packed[..., first : first + replicas], -1, 1)) for first in (0, replicas)
-    )
-    buckets = packed[..., 2 * replicas :]
-    side = Side(total=total, plain=plain, square=(buckets * middle**2).sum(axis=-1))
-    return Sums(side=side, buckets=buckets, learned=learned)
+    packed, _ = more(0, None) if origin is None else SUMS.run(origin.frame, origin.trail, more)
+    total, plain = (np.moveaxis(packed[..., first : first + replicas], -1, 1) for first in (0, replicas))
+    requests, latency, square, shares, lasting = np.moveaxis(packed[..., 2 * replicas : 2 * replicas + 5], -1, 0)
+    side = Side(total=total, plain=plain, requests=requests, latency=latency, square=square, shares=shares)
+    return Sums(side=side, above=packed[..., 2 * replicas + 5 :], lasting=lasting)
 
 
-SUMS: Final[Resumed[Learned]] = Resumed(32, shared=True)
+SUMS: Final[Resumed[Floats]] = Resumed(32, shared=True)
 """What earlier calls summed up."""

@@ -291,22 +291,25 @@ def pod_atoms(nu: Floats) -> Floats:
         Law of ``sqrt(nu/chi^2_nu)`` on the atoms over 0.10; the pod factor then carries the variance over 0.01.
     """
     rungs = np.sqrt(POD_SDS[:-1] * POD_SDS[1:]) / UNIT
-    nu = np.asarray(nu)[..., None]
-    below = gammaincc(nu / 2, nu / (2 * rungs**2))  # chi^2 above nu/s^2 is a scale below s
-    edge = np.ones((*below.shape[:-1], 1))
-    return np.asarray(np.diff(below, axis=-1, prepend=0 * edge, append=edge))
+    kinds, which = np.unique(nu, return_inverse=True)  # they hardly change from look to look
+    kinds = kinds[:, None]
+    below = gammaincc(kinds / 2, kinds / (2 * rungs**2))  # chi^2 above nu/s^2 is a scale below s
+    edge = np.ones((len(kinds), 1))
+    return np.asarray(np.diff(below, axis=-1, prepend=0 * edge, append=edge)[which.reshape(np.shape(nu))])
 
 
 def held(factor: Floats) -> Floats:
     """Return, (N, K), a pod factor that moves only by 2 % or more: the engine then rebuilds its belief seldom."""
-    rows = factor.tolist()
-    for row in rows:
-        kept = row[0]
-        for k, value in enumerate(row):
-            if abs(value - kept) > HELD * kept:
-                kept = value
-            row[k] = kept
-    return np.array(rows)
+    found = factor.copy()
+    for row in found:
+        start = 0
+        while start < len(row):
+            kept = row[start]
+            moved = np.abs(row[start:] - kept) > HELD * kept
+            end = start + int(moved.argmax()) if moved.any() else len(row)
+            row[start:end] = kept
+            start = end
+    return found
 
 
 def both_nulls(looks: Looks, tolerated: Null) -> tuple[Floats, Floats]:

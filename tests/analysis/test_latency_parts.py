@@ -14,7 +14,8 @@ from analysis.compare.latency_sums import sums_of
 from analysis.compare.layouts import Layout, Native, coarser, common_edges, native_layout, on_edges, sample_layout
 from analysis.compare.percentiles import uncensored
 from analysis.compare.percentiles import weigh as weigh_percentiles
-from analysis.compare.scores import looks_per_slot, midpoints
+from analysis.compare.score_noise import looks_per_slot
+from analysis.compare.scores import midpoints
 from analysis.compare.tails import (
     exceeding,
     guard_edge,

@@ -1,0 +1,152 @@
+"""
+The edges of a histogram while a release runs: which are weighed, and the noise in use at every look.
+
+Everything is decided by looks that lie strictly before the one that is judged, so that it is remembered: of one look
+more only that look is worked out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from analysis.compare.latency_noise import LatencyNoise, Rows, Stable, rows_of
+from analysis.compare.latency_sums import Origin
+from analysis.compare.tails import TAIL_WEIGHT
+from analysis.grid import Floats
+from analysis.noise import DISAGREEMENT, FEWEST_LOOKS
+from analysis.resumed import Resumed
+from analysis.types import BoolArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TailsOverRun:
+    """
+    The edges of N releases and the noise in use at every look.
+
+    Parameters
+    ----------
+    requests : (N,) float64
+        Stable requests that the edges were chosen from; 0 where they never were.
+    exceedance, slope : (N, J) float64
+        Of that moment.
+    phi, variance : (N, K, J) float64
+        Dispersion; variance between pods of ln exceedance.
+    dof : (N, K) float64
+    bets : (N, K) bool
+        False before the edges were chosen.
+    overruled : (N,) bool
+        Whether the run's own dispersion replaced that of history.
+    """
+
+    requests: Floats
+    exceedance: Floats
+    slope: Floats
+    phi: Floats
+    variance: Floats
+    dof: Floats
+    bets: BoolArray
+    overruled: BoolArray
+
+    @property
+    def packed(self) -> Floats:
+        """(N, K, 2J + 2) what holds at each look."""
+        return np.concatenate([self.phi, self.variance, self.dof[..., None], self.bets[..., None]], axis=-1)
+
+    def at(self, packed: Floats) -> TailsOverRun:
+        """Return the same edges with what holds at other looks."""
+        edges = self.slope.shape[1]
+        phi, variance, dof, bets = np.split(packed, [edges, 2 * edges, 2 * edges + 1], axis=-1)
+        return replace(self, phi=phi, variance=variance, dof=dof[..., 0], bets=bets[..., 0] > 0)
+
+    def going_on(self, looks: int) -> TailsOverRun:
+        """Return so many looks more at which all stands as at the last one, to be written into."""
+        fixed = {name: getattr(self, name).copy() for name in ("requests", "exceedance", "slope", "overruled")}
+        return replace(self, **fixed).at(np.repeat(self.packed[:, -1:], looks, axis=1))
+
+    def adopt(self, rows: Rows, look: int, noise: LatencyNoise) -> None:
+        """Use ``noise`` for ``rows`` from ``look`` on; edges and slopes stay as they were first chosen."""
+        fresh = self.requests[rows] == 0
+        for name in ("requests", "exceedance", "slope"):
+            getattr(self, name)[rows[fresh]] = getattr(noise.tail, name)[fresh]
+        self.phi[rows, look:] = noise.tail.phi[:, None]
+        steep = self.slope[rows] ** 2 * noise.spread
+        self.variance[rows, look:] = np.maximum(steep, noise.tail.between)[:, None]
+        self.dof[rows, look:] = TAIL_WEIGHT + np.maximum(noise.tail.pods[:, None] - 1, 0)
+        self.bets[rows, look:] = True
+
+    def overrule(self, rows: Rows, look: int, phi: Floats) -> None:
+        """Use the dispersion (rows, J) from ``look`` on where it is far larger than the one in use."""
+        larger = phi > DISAGREEMENT * self.phi[rows, look]
+        self.phi[rows, look:] = np.where(larger, phi, self.phi[rows, look])[:, None]
+        self.overruled[rows] |= larger.any(axis=1)
+
+
+def _unknown(releases: int, edges: int) -> TailsOverRun:
+    """Return one look of which nothing is known."""
+    return TailsOverRun(
+        requests=np.zeros(releases), exceedance=np.zeros((releases, edges)), slope=np.ones((releases, edges)),
+        phi=np.ones((releases, 1, edges)), variance=np.ones((releases, 1, edges)),
+        dof=np.full((releases, 1), TAIL_WEIGHT), bets=np.zeros((releases, 1), dtype=bool),
+        overruled=np.zeros(releases, dtype=bool),
+    )  # fmt: skip
+
+
+def tails_over_run(stable: Stable, before: LatencyNoise | None, origin: Origin) -> TailsOverRun:
+    """
+    Return what is known of every edge at every look.
+
+    Parameters
+    ----------
+    stable : Stable
+    before : LatencyNoise or None
+        Of history.
+    origin : Origin
+        Where both come from.
+
+    Notes
+    -----
+    Without history nothing is bet in the first 8 looks, nor before 300 stable requests; the noise is learned again at
+    looks 8, 16, 32, ... With history a run more than twice as dispersed replaces its dispersion at those looks.
+    """
+    releases, count = stable.left_out.shape
+    known = before.tail_known if before is not None else np.zeros(releases, dtype=bool)
+    served = stable.side.requests > 0
+    seen = np.zeros((releases, count), dtype=np.int64)
+    np.cumsum(served[:, stable.early : -1], axis=1, out=seen[:, 1:])
+    if stable.early:
+        seen += np.where(known, 0, served[:, : stable.early].sum(axis=1))[:, None]
+    due = _due(seen, ~known)
+
+    def more(first: int, state: TailsOverRun | None) -> tuple[Floats, TailsOverRun]:
+        opening = state or _unknown(releases, len(stable.edges))
+        tails = opening.going_on(count - first)
+        if state is None and before is not None and known.any():
+            rows = np.flatnonzero(known)
+            tails.adopt(rows, 0, rows_of(before, rows))
+        for look in np.flatnonzero(due[:, first:].any(axis=0)).tolist():
+            rows = np.flatnonzero(due[:, first + look])
+            fresh, old = stable.learned(rows, first + look), known[rows]
+            tails.overrule(rows[old], look, fresh.tail.phi[old])
+            ready = ~old & fresh.tail_known
+            tails.adopt(rows[ready], look, rows_of(fresh, np.flatnonzero(ready)))
+        packed = tails.packed
+        return packed, tails.at(packed[:, -1:].copy())
+
+    packed, last = TAILS.run(origin.frame, origin.trail, more)
+    return last.at(packed)
+
+
+TAILS: Final[Resumed[TailsOverRun]] = Resumed(32, shared=True)
+"""What earlier calls knew of the edges."""
+
+
+def _due(seen: Rows, opening: BoolArray) -> BoolArray:
+    """Return where the looks before reach 8, 16, 32, ...; for ``opening`` also the first look, if they are past 8."""
+    size = seen // FEWEST_LOOKS
+    power = (seen == size * FEWEST_LOOKS) & (size > 0) & ((size & (size - 1)) == 0)
+    power[:, 1:] &= seen[:, 1:] != seen[:, :-1]
+    power[:, 0] = opening & (seen[:, 0] >= FEWEST_LOOKS)
+    return np.asarray(power)
