@@ -146,7 +146,7 @@ def _tail_wait(found: LatencyEvidence, share: float, goal: float, standing: Stan
     slack = found.slack_final if standing.final else found.slack_step
     if rate is None or stable is None or slack is None or rate <= 0:
         return None
-    have = float((found.promote if standing.final else found.step)[-1])
+    have = float(found.promote[-1]) if standing.final else found.by_step.now
     outlook = Outlook(ratio=1.0, share=stable, phi=found.phi, requests_per_second=rate)
     missing = max(0.0, goal + PROMOTE_OVERSHOOT - max(have, 0.0)) if have < goal else 0.0
     requests = outlook.canary_requests(missing, (found.question.exceedance, slack), share)
@@ -163,7 +163,7 @@ def _reason(
     ahead: dict[str, Json] | None,
 ) -> str:
     head = compared(question.name.replace("-", " "), found)
-    warn, promote, step = (float(v[-1]) for v in (found.warn, found.promote, found.step))
+    warn, promote, step = float(found.warn[-1]), float(found.promote[-1]), found.by_step.now
     if state is State.WORSE:
         return f"{head}: {guilt(found)}, odds {words.odds(warn)}"
     if state is State.DEGRADED:

@@ -10,6 +10,7 @@ from analysis import words
 from analysis.catching import SOON_S, caught_within
 from analysis.compare.counts import CountsEvidence
 from analysis.compare.effects import counts_by_step, fault_start, largest_abort, largest_promote, shown_effect
+from analysis.compare.latency import LatencyEvidence
 from analysis.demand import OWN_SHARE_S
 from analysis.forecast import Faster, Forecast, Wait, forecast
 from analysis.noise import FEWEST_LOOKS
@@ -61,7 +62,7 @@ def log_e_of(found: Sequential) -> dict[str, float]:
         "tolerated": float(found.tolerated[-1]),
         "abort": float(found.abort[-1]),
         "promote": float(found.promote[-1]),
-        "step": found.by_step.now if isinstance(found, CountsEvidence) else float(found.step[-1]),
+        "step": found.by_step.now if isinstance(found, CountsEvidence | LatencyEvidence) else float(found.step[-1]),
         "better": float(found.better[-1]),
     }
 

@@ -15,17 +15,12 @@ import numpy as np
 
 from analysis.compare.counts import demanded
 from analysis.compare.latency_arms import LatencyArms, PreparedLatency, prepare
+from analysis.compare.latency_flags import flags, noise_source
 from analysis.compare.latency_noise import LatencyNoise, learn
-from analysis.compare.latency_parts import (
-    LatencyQuestion,
-    abort_parts,
-    better,
-    edge_weights,
-    promote_parts,
-    row_null,
-    step_evidence,
-)
+from analysis.compare.latency_parts import LatencyQuestion, abort_parts, edge_weights, row_null
+from analysis.compare.latency_promotes import better, promote_parts, step_evidence
 from analysis.compare.scores import Shift
+from analysis.compare.steps import StepEvidence
 from analysis.errors import InvalidInput
 from analysis.evidence import Null, log_likelihood
 from analysis.grid import Floats
@@ -33,7 +28,8 @@ from analysis.sequential import Older, backed
 from analysis.types import BoolArray
 
 SAME_EDGE = 1e-6
-COARSE = 0.9
+FINITE = np.array(np.inf).view(np.uint64)
+"""Bits of a number from which it is negative, infinite or none: a histogram is looked through but once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,7 +76,7 @@ class LatencyData:
             if counts.ndim != 3 or not counts.shape[0] or counts.shape[1:] != (looks[0], len(self.edges) + 1):
                 shape = f"(replicas, {looks[0]}, {len(self.edges) + 1})"
                 raise InvalidInput(f"needs a {shape} array, got {counts.shape}", f"/{side}")
-            if counts.size and not 0 <= counts.min() <= counts.max() < np.inf and _unsound(counts):
+            if counts.size and counts.view(np.uint64).max() >= FINITE and _unsound(counts):
                 raise InvalidInput("must be finite and not negative, or NaN for missing", f"/{side}/counts")
         if self.earlier is not None:
             rows, _, buckets = self.baseline.shape
@@ -113,12 +109,12 @@ class LatencyEvidence:
         log E of each weighed edge.
     warn, tolerated, abort : (K,) float64
         log E_warn, log E_tol and log A*, as for counts.
-    promote, step, better : (K,) float64
-        log P, log P_step, log B.
-    slack_final, slack_step : float or None
+    promote, better : (K,) float64
+        log P, log B.
+    by_step : StepEvidence
+        log P_step and what it was asked.
+    slack_final : float or None
         Slack at the edge that a promotion is asked at; None while the traffic is unknown.
-    requests_per_second, bad_share : float or None
-        Of the service; stable's share of requests above that edge.
     noise_source : str
         ``history`` or ``run``; ``prior`` while nothing is known.
     flags : tuple of str
@@ -140,15 +136,32 @@ class LatencyEvidence:
     tolerated: Floats
     abort: Floats
     promote: Floats
-    step: Floats
     better: Floats
+    by_step: StepEvidence
     slack_final: float | None
-    slack_step: float | None
-    requests_per_second: float | None
-    bad_share: float | None
     noise_source: str
     flags: tuple[str, ...] = ()
     elder: Older | None = None
+
+    @property
+    def step(self) -> Floats:
+        """(K,) log P_step; who needs the last alone asks for ``by_step.now``."""
+        return self.by_step.log_e
+
+    @property
+    def slack_step(self) -> float | None:
+        """Slack that the running step allows at the edge that a promotion is asked at."""
+        return self.by_step.slack
+
+    @property
+    def requests_per_second(self) -> float | None:
+        """Of the service; None while the traffic is unknown."""
+        return None if self.by_step.slack is None else float(self.by_step.known.requests_per_second[0])
+
+    @property
+    def bad_share(self) -> float | None:
+        """Stable's share of requests above that edge."""
+        return None if self.by_step.slack is None else float(self.by_step.known.bad_share[0])
 
     @property
     def used(self) -> BoolArray:
@@ -233,10 +246,11 @@ class LatencyEvidence:
         log_e = self.edge_tolerated if tolerated else self.edge_warn
         if not len(log_e):
             return None
-        terms = log_e[:, look] + edge_weights(self.prepared)
+        look %= len(self.ends)
+        terms = log_e[:, look] + edge_weights(self.prepared)[:, 0]
         row = int(terms.argmax())
         limit = np.log(self.question.shift) if tolerated else 0.0
-        return row if terms[row] >= float(self.shift.slower(limit)[0, look]) else None
+        return row if terms[row] >= float(self.shift.between(look, look + 1).slower(limit)[0, 0]) else None
 
 
 def _unsound(counts: Floats) -> bool:
@@ -272,7 +286,6 @@ def weigh(data: LatencyData, question: LatencyQuestion, next_weight: float | Non
     prepared = prepare(arms)
     found = abort_parts(prepared, question)
     final = promote_parts(prepared, question, found)
-    step, slack_step, rate, share = step_evidence(prepared, question, next_weight, found.shift)
     evidence = LatencyEvidence(
         question=question,
         edges=data.edges,
@@ -285,21 +298,18 @@ def weigh(data: LatencyData, question: LatencyQuestion, next_weight: float | Non
         tolerated=found.tolerated[0],
         abort=demanded(found.warn[0], found.tolerated[0], question.alphas),
         promote=final.promote[0],
-        step=step,
         better=better(prepared, found.shift)[0],
+        by_step=step_evidence(prepared, question, next_weight, found.shift),
         slack_final=float(final.slack[0]) if final.known.any() else None,
-        slack_step=slack_step,
-        requests_per_second=rate,
-        bad_share=share,
-        noise_source=_noise_source(prepared),
+        noise_source=noise_source(prepared),
     )
-    return replace(evidence, flags=_flags(data, evidence, moved))
+    return replace(evidence, flags=flags(data, evidence, moved))
 
 
 def with_next_weight(evidence: LatencyEvidence, next_weight: float) -> LatencyEvidence:
     """Return the same evidence for another next weight, in (0, 1]: only the step's demand is weighed anew."""
-    step, slack, rate, share = step_evidence(evidence.prepared, evidence.question, next_weight, evidence.shift)
-    return replace(evidence, step=step, slack_step=slack, requests_per_second=rate, bad_share=share)
+    by_step = step_evidence(evidence.prepared, evidence.question, next_weight, evidence.shift)
+    return replace(evidence, by_step=by_step)
 
 
 def arms_of(data: LatencyData, question: LatencyQuestion) -> tuple[LatencyArms, bool]:
@@ -338,53 +348,3 @@ def history_of(counts: Floats, edges: Floats, seconds: Floats, visible: bool) ->
     alone = noise.tail.pods[0] < 2  # its wandering shows only beside the canary, in the run
     enough = bool(noise.tail_known[0] and (noise.score_known[0] or alone))
     return noise, None if enough else counts
-
-
-def pod_limited(evidence: LatencyEvidence) -> bool:
-    """
-    Return whether pods, not requests, are what a promotion lacks.
-
-    So it is from the start where even an equal canary could not be proved with endless requests, and later where
-    time has taken away all but a tenth of what the pods leave open and the question is still undecided.
-    """
-    shift, goal = evidence.shift, -np.log(evidence.question.alphas.promote)
-    if not shift.bets[0, -1]:
-        return False
-    if float(shift.reachable(np.log(evidence.question.shift))[0]) < goal:
-        return True
-    settled = shift.noise[0, -1] < shift.pods[0, -1] / 10
-    return bool(
-        settled and evidence.promote[-1] < goal and evidence.warn[-1] < -np.log(evidence.question.alphas.freeze)
-    )
-
-
-def _noise_source(prepared: PreparedLatency) -> str:
-    if not (prepared.shift.bets.any() or prepared.rows.looks.used.any()):
-        return "prior"
-    return "run" if prepared.score_from_run[0] or prepared.tail_from_run[0] else "history"
-
-
-def _flags(data: LatencyData, evidence: LatencyEvidence, moved: bool) -> tuple[str, ...]:
-    """Return what a reader must know of the data behind the figures."""
-    prepared = evidence.prepared
-    serving = np.flatnonzero(prepared.canary_total[0] + prepared.stable_total[0] > 0)[-5:]
-    told = {
-        "no_baseline": bool(serving.size and not prepared.stable_total[0, serving].any()),
-        "noise: prior": evidence.noise_source == "prior",
-        "dispersion: run": bool(prepared.overruled[0]),
-        "pods: unknown": not data.visible,
-        "one stable pod": data.visible and int((np.nansum(data.baseline, axis=(1, 2)) > 0).sum()) == 1,
-        "weak guard": bool(prepared.weak_guard[0]),
-        "no guard": bool(evidence.first_look is not None and not prepared.guard.any()),
-        "pod-limited": pod_limited(evidence),
-        "slo edge moved": moved,
-        "histogram too short": bool(prepared.short[0]),
-        "coarse buckets": _largest_bucket(data) > COARSE,
-    }
-    return tuple(name for name, holds in told.items() if holds)
-
-
-def _largest_bucket(data: LatencyData) -> float:
-    """Return the largest share of stable's requests in one bucket that has an upper edge; 0 without requests."""
-    buckets = np.nansum(data.baseline, axis=(0, 1))
-    return float(buckets[:-1].max() / buckets.sum()) if buckets.sum() > 0 else 0.0

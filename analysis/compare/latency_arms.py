@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from analysis.compare.arms import History, Prepared
 from analysis.compare.latency_noise import LatencyNoise, scores_over_run, stable_of
 from analysis.compare.latency_sums import Origin, Sums, sums_of
 from analysis.compare.latency_tails import TailsOverRun, tails_over_run
-from analysis.compare.scores import ShiftLooks
+from analysis.compare.score_noise import slots_of
+from analysis.compare.scores import ShiftLooks, Side
 from analysis.compare.tails import (
     MOST_EXCEEDANCE,
     UNIT,
@@ -30,8 +32,9 @@ from analysis.compare.tails import (
 from analysis.evidence import Integers, Looks, start_masses
 from analysis.exposure import seen_and_settled
 from analysis.grid import Floats
-from analysis.resumed import LARGEST_BATCH, Trail
+from analysis.resumed import LARGEST_BATCH
 from analysis.types import BoolArray
+from analysis.watched import Watched
 
 Rows = NDArray[np.int64]
 
@@ -73,7 +76,7 @@ class LatencyArms:
     def origin(self) -> Origin:
         """What tells these releases from others; of a large batch, of which nothing is remembered, nothing."""
         sides = [np.moveaxis(side, 2, 1) for side in (self.canary, self.baseline)]
-        trail = Trail([*sides, self.left_out.astype(np.float64), np.broadcast_to(self.seconds, self.left_out.shape)])
+        trail = Watched([*sides, self.left_out.astype(np.float64), np.broadcast_to(self.seconds, self.left_out.shape)])
         if len(self.left_out) > LARGEST_BATCH:
             return Origin(trail=trail, frame=b"")
         frame = sha256(repr((self.visible, self.slo.tolist(), self.edges.tolist())).encode())
@@ -82,6 +85,46 @@ class LatencyArms:
         ):
             frame.update(repr(array.shape).encode() + array.tobytes())
         return Origin(trail=trail, frame=frame.digest())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Asked:
+    """
+    The edges at which a promotion of N releases is asked.
+
+    Parameters
+    ----------
+    rows : Prepared
+        One row per release and edge.
+    release : (G,) int
+    slo : (G,) bool
+        Whether it is an objective's.
+    slope : (G,) float64
+    """
+
+    rows: Prepared
+    release: Rows
+    slo: BoolArray
+    slope: Floats
+
+    def without(self, left_out: BoolArray) -> Asked:
+        """Return the same looks, those of ``left_out`` (K,) skipped."""
+        return replace(self, rows=replace(self.rows, looks=self.rows.looks.without(left_out)))
+
+
+def _asked(rows: Prepared, release: Rows, guard: BoolArray, slo: BoolArray, slope: Floats) -> Asked:
+    at, traffic = np.flatnonzero(guard), rows.history.traffic
+    history = rows.history if traffic is None else replace(rows.history, traffic=(traffic[0][at], traffic[1][at]))
+    chosen = replace(
+        rows, looks=rows.looks.chosen(at), history=history, **{name: getattr(rows, name)[at] for name in _OF_ROWS}
+    )
+    return Asked(rows=chosen, release=release[at], slo=slo[at], slope=slope[at])
+
+
+_OF_ROWS: Final = (
+    "steps", "first", "canary_total", "stable_bad", "stable_total", "stable_looks", "empty", "inconsistent",
+    "overruled",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,6 +142,8 @@ class PreparedLatency:
     guard, slo : (P,) bool
         Rows at which a promotion is asked; rows of an objective.
     slope : (P,) float64
+    asked : Asked
+        Those of ``guard`` on their own.
     steps, used, empty : (N, K) bool
         The weight had changed; both sides had requests; a side had none though the look was not left out.
     first : (N,) int
@@ -122,6 +167,7 @@ class PreparedLatency:
     guard: BoolArray
     slo: BoolArray
     slope: Floats
+    asked: Asked
     steps: BoolArray
     used: BoolArray
     empty: BoolArray
@@ -138,9 +184,14 @@ class PreparedLatency:
 
     def without(self, left_out: BoolArray) -> PreparedLatency:
         """Return the same looks, those of ``left_out`` (K,) skipped, their start mass spent."""
-        rows = replace(self.rows, looks=self.rows.looks.without(left_out))
-        origin = self.origin.narrowed(b"without", *(places.tobytes() for places in np.nonzero(left_out)))
-        return replace(self, shift=self.shift.without(left_out), rows=rows, used=self.used & ~left_out, origin=origin)
+        return replace(
+            self,
+            shift=self.shift.without(left_out),
+            rows=replace(self.rows, looks=self.rows.looks.without(left_out)),
+            asked=self.asked.without(left_out),
+            used=self.used & ~left_out,
+            origin=self.origin.narrowed(b"without", *(places.tobytes() for places in np.nonzero(left_out))),
+        )
 
 
 def prepare(arms: LatencyArms) -> PreparedLatency:
@@ -161,32 +212,32 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     n_c, n_s = (side.requests for side in sides)
     used = (n_c > 0) & (n_s > 0)
     first = np.where(used.any(axis=1), used.argmax(axis=1), used.shape[1])
-    origin = origin.narrowed(first.tobytes())  # what is known of the pods then holds for the looks before it
+    slot = slots_of(stable.side)
+    origin = origin.narrowed(first.tobytes(), slot.tobytes())  # found later than the looks before, of which both hold
     marks, steps = seen_and_settled(n_c, n_s)
-    unknown = np.ones(used.shape)
-    looks = ShiftLooks(
-        canary=sides[0], baseline=sides[1], used=used, seconds=arms.seconds, visible=arms.visible, bets=used,
-        long_run=unknown, dof=unknown, pod_rate=unknown, spread=unknown, spread_dof=unknown,
-    )  # fmt: skip
-    shift, score_from_run = scores_over_run(looks, stable, arms.noise)
+    looks = _without_noise(sides, used, arms)
+    shift, score_from_run = scores_over_run(looks, stable, slot, arms.noise)
     tails = tails_over_run(stable, arms.noise, origin)
     usable = usable_edges(tails.requests, tails.exceedance, arms.slo)
     guard = guard_edge(tails.exceedance, usable)
     release, edge = np.nonzero(usable)
     is_slo = np.isin(edge, arms.slo)
-    factor = held(_pod_factor(tried, stable.sums, used)) if arms.visible else unknown
+    factor = held(_pod_factor(tried, stable.sums, used)) if arms.visible else np.ones(used.shape)
     above = tried.above, stable.sums.above
     rows = _edge_rows(above, (n_c, n_s), used, tails, factor, start_masses(marks, first), (release, edge))
     short = tails.exceedance[:, -1] > MOST_EXCEEDANCE
     known = arms.noise.tail_known if arms.noise is not None else np.zeros(len(used), dtype=bool)
+    counted, slope = _as_counts(rows, arms, tails, known, (release, edge), steps, first), tails.slope[release, edge]
+    guards = is_slo if len(arms.slo) else edge == guard[release]
     return PreparedLatency(
         shift=shift,
-        rows=_as_counts(rows, arms, tails, known, (release, edge), steps, first),
+        rows=counted,
         release=release,
         edge=edge,
-        guard=is_slo if len(arms.slo) else edge == guard[release],
+        guard=guards,
         slo=is_slo,
-        slope=tails.slope[release, edge],
+        slope=slope,
+        asked=_asked(counted, release, guards, is_slo, slope),
         steps=steps,
         used=used,
         empty=~used & ~arms.left_out,
@@ -198,9 +249,18 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         overruled=tails.overruled,
         short=short,
         provable=tails.bets & ~short[:, None],
-        origin=origin,
+        origin=origin.narrowed(release.tobytes(), edge.tobytes()),
         weak_guard=(guard >= 0) & ~well_placed(tails.exceedance[np.arange(len(guard)), guard]) & (not len(arms.slo)),
     )
+
+
+def _without_noise(sides: tuple[Side, Side], used: BoolArray, arms: LatencyArms) -> ShiftLooks:
+    """Return the looks of the score before anything is known of the noise."""
+    unknown = np.ones(used.shape)
+    return ShiftLooks(
+        canary=sides[0], baseline=sides[1], used=used, seconds=arms.seconds, visible=arms.visible, bets=used,
+        long_run=unknown, dof=unknown, pod_rate=unknown, spread=unknown, spread_dof=unknown,
+    )  # fmt: skip
 
 
 def _pod_factor(canary: Sums, stable: Sums, used: BoolArray) -> Floats:

@@ -202,7 +202,9 @@ def _learn(side: Side, above: Floats, edges: Floats, seconds: Floats, visible: b
     )
 
 
-def scores_over_run(looks: ShiftLooks, stable: Stable, before: LatencyNoise | None) -> tuple[ShiftLooks, BoolArray]:
+def scores_over_run(
+    looks: ShiftLooks, stable: Stable, slot: Rows, before: LatencyNoise | None
+) -> tuple[ShiftLooks, BoolArray]:
     """
     Return the looks of the score with the noise in use at each.
 
@@ -211,6 +213,8 @@ def scores_over_run(looks: ShiftLooks, stable: Stable, before: LatencyNoise | No
     looks : ShiftLooks
         Without noise yet.
     stable : Stable
+    slot : (N,) int
+        Looks of a slot, from `analysis.compare.score_noise.slots_of`.
     before : LatencyNoise or None
         Of history.
 
@@ -232,7 +236,7 @@ def scores_over_run(looks: ShiftLooks, stable: Stable, before: LatencyNoise | No
             values[name][known] = value[known]
         bets[known] = True
     if not known.all():
-        running, bets_running = _scores_of_run(looks, stable)
+        running, bets_running = _scores_of_run(looks, stable, slot)
         for name in SCORE_FIELDS:
             values[name][~known] = running[name][~known]
         bets[~known] = bets_running[~known]
@@ -242,14 +246,10 @@ def scores_over_run(looks: ShiftLooks, stable: Stable, before: LatencyNoise | No
     ), ~known  # fmt: skip
 
 
-def _scores_of_run(looks: ShiftLooks, stable: Stable) -> tuple[dict[str, Floats], BoolArray]:
+def _scores_of_run(looks: ShiftLooks, stable: Stable, slot: Rows) -> tuple[dict[str, Floats], BoolArray]:
     side = stable.side
     pods_seen = (np.cumsum(side.total, axis=2) > 0).sum(axis=1)[:, stable.early :]
     lone = (pods_seen < 2) | (not looks.visible)
-    served = np.cumsum(side.requests > 0, axis=1)
-    enough = served[:, -1] >= FEWEST_SLOTS
-    opening = np.where(enough, (served >= FEWEST_SLOTS).argmax(axis=1) + 1, served.shape[1])
-    slot = np.concatenate([looks_per_slot(side.total[i : i + 1, :, :end]) for i, end in enumerate(opening)])
     found = score_noise(side, stable.seconds, slot, running=True)
     pods = _mapped(lambda v: v[:, stable.early :], found.pods)
     if lone.any():

@@ -1,5 +1,5 @@
 """
-What speaks for harm and what for a promotion in a latency, for N releases at once.
+What speaks for harm in a latency, for N releases at once; what speaks for a promotion is in ``latency_promotes.py``.
 
 The score and the edges of the histogram are averaged for an abort; for a promotion both must speak.
 """
@@ -7,20 +7,22 @@ The score and the edges of the histogram are averaged for an abort; for a promot
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Final
 
 import numpy as np
 
-from analysis.compare.arms import better as fewer
-from analysis.compare.arms import final_demand, no_worse, step_demand
-from analysis.compare.latency_arms import PreparedLatency
-from analysis.compare.scores import Shift, shift_of
+from analysis.compare.latency_arms import PreparedLatency, Rows
+from analysis.compare.latency_sums import Origin
+from analysis.compare.scores import Shift, ShiftLooks, ShiftState, shift_from
 from analysis.compare.tails import both_nulls, tolerated_ratio
 from analysis.errors import InvalidInput
 from analysis.evidence import Null
 from analysis.grid import Floats
 from analysis.policy import Alphas
-from analysis.stakes import log_sum
+from analysis.resumed import Resumed
+from analysis.stakes import AbortState, log_sum
 from analysis.types import BoolArray
 
 HALF = float(np.log(0.5))
@@ -92,22 +94,70 @@ def abort_parts(prepared: PreparedLatency, question: LatencyQuestion) -> AbortPa
         ``E = 1/2 E_score + 1/2 E_tail``, E_tail the mean over the edges, in which those of an objective have half the
         weight. A part of which nothing is known yet counts 1.
     """
-    shift = shift_of(prepared.shift)
-    tolerated = row_null(prepared, question)
-    if len(prepared.release):
-        edge_warn, edge_tolerated = both_nulls(prepared.rows.looks, tolerated)
-    else:
-        edge_warn = edge_tolerated = np.zeros((0, prepared.used.shape[1]))
+    shift = shift_over(prepared.shift, prepared.origin)
+    null, limits = row_null(prepared, question), (0.0, float(np.log(question.shift)))
+    edges = _edges_against(prepared, null)
+    weights = edge_weights(prepared)
+
+    def whole(first: int, last: int) -> Floats:
+        part = shift.between(first, last)
+        return np.stack(
+            [
+                halves(
+                    part.slower(limit), mean_edges(prepared.release, log_e[:, first:last] + weights, part.mean.shape)
+                )
+                for limit, log_e in zip(limits, edges, strict=True)
+            ],
+            axis=-1,
+        )
+
+    found = by_look(prepared.origin.narrowed(b"abort", null.mark, repr(limits).encode()), shift.mean.shape[1], whole)
     return AbortParts(
-        shift=shift,
-        edge_warn=edge_warn,
-        edge_tolerated=edge_tolerated,
-        warn=_halves(shift.slower(0.0), _mean_edges(prepared, edge_warn)),
-        tolerated=_halves(shift.slower(np.log(question.shift)), _mean_edges(prepared, edge_tolerated)),
+        shift=shift, edge_warn=edges[0], edge_tolerated=edges[1], warn=found[..., 0], tolerated=found[..., 1]
     )
 
 
-def _halves(score: Floats, tail: Floats) -> Floats:
+def shift_over(looks: ShiftLooks, origin: Origin) -> Shift:
+    """Return `analysis.compare.scores.shift_of` looks that come from ``origin``: of those seen before, from memory."""
+    count = looks.used.shape[1]
+
+    def more(first: int, state: ShiftState | None) -> tuple[Floats, ShiftState]:
+        found, after = shift_from(looks.between(first, count), state)
+        return np.stack([getattr(found, name) for name in _SHIFT], axis=-1), after
+
+    packed, _ = SHIFTS.run(origin.frame, origin.trail, more)
+    parts = dict(zip(_SHIFT, np.moveaxis(packed, -1, 0), strict=True))
+    return Shift(**{**parts, "bets": parts["bets"] > 0})
+
+
+_SHIFT: Final = tuple(each.name for each in fields(Shift))
+
+
+def by_look(origin: Origin, count: int, work: Callable[[int, int], Floats]) -> Floats:
+    """Return what ``work`` makes of looks ``first ... last - 1``, (N, K, ...), where no look needs another."""
+    return LOOKS.run(origin.frame, origin.trail, lambda first, _: (work(first, count), None))[0]
+
+
+def _edges_against(prepared: PreparedLatency, null: Null) -> tuple[Floats, Floats]:
+    """Return log E_warn and log E_tol of every edge, (P, K) each."""
+    looks, count = prepared.rows.looks, prepared.used.shape[1]
+    if not len(prepared.release):
+        return np.zeros((0, count)), np.zeros((0, count))
+    own = prepared.origin.narrowed(null.mark)
+    log_e, _ = EDGES.run(
+        own.frame, own.trail, lambda first, known: both_nulls(looks.between(first, count), null, known)
+    )
+    return log_e[: len(prepared.release)], log_e[len(prepared.release) :]
+
+
+SHIFTS: Final[Resumed[ShiftState]] = Resumed(shared=True)
+LOOKS: Final[Resumed[None]] = Resumed(shared=True)
+EDGES: Final[Resumed[AbortState]] = Resumed(shared=True)
+"""What earlier calls computed of the same looks, to go on from."""
+
+
+def halves(score: Floats, tail: Floats) -> Floats:
+    """Return the log of half the evidence of the score and half that of the tail."""
     return np.asarray(np.logaddexp(score, tail) + HALF)
 
 
@@ -121,167 +171,23 @@ def row_null(prepared: PreparedLatency, question: LatencyQuestion, row: int | No
 
 
 def edge_weights(prepared: PreparedLatency) -> Floats:
-    """Return, (P,), the log weight of each edge in its release's tail; an objective's edges have half of it."""
-    releases = prepared.used.shape[0]
-    counts = [np.bincount(prepared.release, weights=kind, minlength=releases) for kind in (prepared.slo, ~prepared.slo)]
-    own = np.where(prepared.slo, counts[0][prepared.release], counts[1][prepared.release])
+    """Return, (P, 1), the log weight of each edge in its release's tail; an objective's edges have half of it."""
+    return log_weights(prepared.release, prepared.slo, prepared.used.shape[0])
+
+
+def log_weights(release: Rows, slo: BoolArray, releases: int) -> Floats:
+    """Return, (P, 1), the log weights of rows in the mean of their releases."""
+    counts = [np.bincount(release, weights=kind, minlength=releases) for kind in (slo, ~slo)]
+    own = np.where(slo, counts[0][release], counts[1][release])
     both = (counts[0] > 0) & (counts[1] > 0)
-    return np.asarray(-np.log(own) + np.where(both[prepared.release], HALF, 0.0))
+    return np.asarray(-np.log(own) + np.where(both[release], HALF, 0.0))[:, None]
 
 
-def _mean_edges(prepared: PreparedLatency, log_e: Floats) -> Floats:
-    """Return, (N, K), the log of the weighted mean over each release's edges; 0 without any."""
-    terms = log_e + edge_weights(prepared)[:, None]
-    found = np.zeros(prepared.used.shape)
-    bounds = np.searchsorted(prepared.release, np.arange(len(found) + 1))
+def mean_edges(release: Rows, terms: Floats, shape: tuple[int, ...]) -> Floats:
+    """Return, ``shape`` (N, K), the log of the sum of each release's weighed terms (P, K); 0 without any."""
+    found = np.zeros(shape)
+    bounds = np.searchsorted(release, np.arange(len(found) + 1))
     for row, (start, end) in enumerate(itertools.pairwise(bounds)):
         if end > start:
-            found[row] = log_sum(terms[start:end].T)
+            found[row] = log_sum(np.ascontiguousarray(terms[start:end].T))  # edges side by side, however many looks
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PromoteParts:
-    """
-    What speaks for a promotion of N releases.
-
-    Parameters
-    ----------
-    promote : (N, K) float64
-        log P: the least of the score and of every edge that is asked, less what speaks for "beyond the tolerance".
-    slack : (G,) float64
-        Of the edges asked.
-    known : (G,) bool
-        Whether the traffic behind it is.
-    requests_per_second, share : (G,) float64
-    """
-
-    promote: Floats
-    slack: Floats
-    known: BoolArray
-    requests_per_second: Floats
-    share: Floats
-
-
-def promote_parts(prepared: PreparedLatency, question: LatencyQuestion, against: AbortParts) -> PromoteParts:
-    """
-    Return the evidence for "no slower than tolerated" over the whole run, at every look.
-
-    Parameters
-    ----------
-    prepared : PreparedLatency
-    question : LatencyQuestion
-    against : AbortParts
-        Of the same looks.
-
-    Returns
-    -------
-    PromoteParts
-        Both the shift and the exceedance at the edges of the objective must be rejected; without an objective that of
-        one guard edge, because each further one only asks the pods the same question. What another edge says
-        for "beyond the tolerance" is taken off, nat for nat: a tail too thin for the guard is no proof of health.
-    """
-    asked = _asked(prepared)
-    slack, known = final_demand(asked.rows, question.slack, question.harm_budget)
-    history = asked.rows.history.traffic is not None
-    null = Null(ratio=question.exceedance, slack=slack)
-    share = known.bad_share if history else None
-    edges = no_worse(asked.rows, null, share, known.since, asked.rows.first) if len(asked.release) else None
-    limit = _shift_limit(prepared, asked, question, slack, known.bad_share)
-    return PromoteParts(
-        promote=_least(against.shift.within(limit[:, None]), asked, edges, prepared.provable)
-        - np.maximum(0.0, against.tolerated),
-        slack=slack,
-        known=known.since < prepared.used.shape[1],
-        requests_per_second=known.requests_per_second,
-        share=known.bad_share,
-    )
-
-
-def _asked(prepared: PreparedLatency) -> PreparedLatency:
-    """Return only the rows at which a promotion is asked."""
-    at = np.flatnonzero(prepared.guard)
-    rows, traffic = prepared.rows, prepared.rows.history.traffic
-    history = rows.history if traffic is None else replace(rows.history, traffic=(traffic[0][at], traffic[1][at]))
-    names = (
-        "steps",
-        "first",
-        "canary_total",
-        "stable_bad",
-        "stable_total",
-        "stable_looks",
-        "empty",
-        "inconsistent",
-        "overruled",
-    )
-    chosen = replace(rows, looks=rows.looks.chosen(at), history=history, **{n: getattr(rows, n)[at] for n in names})
-    own = ("release", "edge", "guard", "slo", "slope")
-    return replace(prepared, rows=chosen, **{n: getattr(prepared, n)[at] for n in own})
-
-
-def _shift_limit(
-    prepared: PreparedLatency, asked: PreparedLatency, question: LatencyQuestion, slack: Floats, share: Floats
-) -> Floats:
-    """
-    Return, (N,), the ln of the shift that a promotion may leave open.
-
-    What the harm budget allows beyond the question's slack at an edge, it allows as the shift that would bring
-    as many requests over that edge: ``shift (1 + extra/(exceedance p))^(1/slope)``, the least over the edges asked.
-    """
-    extra = np.maximum(0.0, slack - question.slack)
-    wider = np.log1p(extra / (question.exceedance * share)) / asked.slope
-    limit = np.full(prepared.used.shape[0], np.inf)
-    np.minimum.at(limit, asked.release, wider)
-    return np.asarray(np.log(question.shift) + np.where(np.isfinite(limit), limit, 0.0))
-
-
-def _least(score: Floats, asked: PreparedLatency, edges: Floats | None, provable: BoolArray) -> Floats:
-    """Return, (N, K), the least of the score and the edges asked; at most 0 where nothing may be proved."""
-    least = np.where(provable, score, np.minimum(score, 0.0))
-    if edges is not None:
-        np.minimum.at(least, asked.release, edges)
-    return least
-
-
-def better(prepared: PreparedLatency, shift: Shift) -> Floats:
-    """Return, (N, K), the log evidence for "faster than stable": half the score, half the edges asked."""
-    asked = _asked(prepared)
-    tail = np.zeros(prepared.used.shape)
-    if len(asked.release):
-        tail = _mean_edges(asked, fewer(asked.rows))
-    return _halves(shift.within(0.0), tail)
-
-
-def step_evidence(
-    prepared: PreparedLatency, question: LatencyQuestion, next_weight: float | None, whole: Shift
-) -> tuple[Floats, float | None, float | None, float | None]:
-    """
-    Return P_step over all weight steps, and slack, traffic and share of the running one; steps restart at 0.
-
-    ``whole`` is the shift of all looks, for a run without steps.
-    """
-    asked = _asked(prepared)
-    count = prepared.used.shape[1]
-    bounds = [0, *(int(k) for k in np.flatnonzero(prepared.steps[0])), count]
-    log_e = np.zeros(count)
-    slack, known = np.zeros(0), None
-    for start, end in itertools.pairwise(bounds):
-        if end == start:
-            continue
-        rows = len(asked.release)
-        weight = np.full(rows, next_weight) if end == count and next_weight is not None else None
-        at = np.full(rows, start), np.full(rows, end)
-        slack, known = step_demand(asked.rows, *at, question.harm_budget, weight)
-        shift = whole if end - start == count else shift_of(prepared.shift.between(start, end))
-        limit = _shift_limit(prepared, asked, question, slack, known.bad_share)
-        edges = None
-        if rows:
-            since = np.clip(known.since, start, None) - start
-            share = known.bad_share if asked.rows.history.traffic is not None else None
-            part = replace(asked.rows, looks=asked.rows.looks.between(start, end))
-            edges = no_worse(part, Null(ratio=question.exceedance, slack=slack), share, since, since)
-        provable = prepared.provable[:, start:end]
-        log_e[start:end] = _least(shift.within(limit[:, None]), asked, edges, provable)[0]
-    if known is None or not len(slack) or not (known.since < count).any():
-        return log_e, None, None, None
-    return log_e, float(slack[0]), float(known.requests_per_second[0]), float(known.bad_share[0])

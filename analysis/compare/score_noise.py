@@ -63,6 +63,14 @@ def looks_per_slot(total: Floats) -> NDArray[np.int64]:
     return np.asarray(np.clip(slot, 1, most), dtype=np.int64)
 
 
+def slots_of(side: Side) -> NDArray[np.int64]:
+    """Return `looks_per_slot` of N runs, (N,), by the first ten looks in which stable served, of side (N, R, K)."""
+    served = np.cumsum(side.requests > 0, axis=1)
+    enough = served[:, -1] >= FEWEST_SLOTS
+    opening = np.where(enough, (served >= FEWEST_SLOTS).argmax(axis=1) + 1, served.shape[1])
+    return np.concatenate([looks_per_slot(side.total[i : i + 1, :, :end]) for i, end in enumerate(opening)])
+
+
 def score_noise(side: Side, seconds: Floats, slot: NDArray[np.int64], *, running: bool) -> ScoreNoise:
     """
     Return the noise that stable pods show among themselves.

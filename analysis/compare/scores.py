@@ -165,6 +165,10 @@ class Shift:
     spread_dof: Floats
     bets: BoolArray
 
+    def between(self, first: int, last: int) -> Shift:
+        """Return looks ``first <= k < last``."""
+        return Shift(**{f.name: getattr(self, f.name)[:, first:last] for f in fields(self)})
+
     def slower(self, limit: Floats | float) -> Floats:
         """Return, (N, K), the log evidence for a shift above ``limit`` (ln of a ratio)."""
         return np.where(self.bets, log_mixture(self.mean - limit, self.noise + self.pods, self.dof), 0.0)

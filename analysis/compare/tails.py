@@ -17,6 +17,7 @@ from scipy.special import gammaincc
 from analysis.evidence import Looks, Null, abort_evidence
 from analysis.grid import POD_SDS, Floats
 from analysis.noise import neighbour_dispersion
+from analysis.stakes import AbortState
 from analysis.types import BoolArray
 
 LEAST_EXCEEDANCE: Final = 2e-5
@@ -312,11 +313,10 @@ def held(factor: Floats) -> Floats:
     return found
 
 
-def both_nulls(looks: Looks, tolerated: Null) -> tuple[Floats, Floats]:
-    """Return log E_warn and log E_tol of every row, (N, K) each."""
+def both_nulls(looks: Looks, tolerated: Null, state: AbortState | None = None) -> tuple[Floats, AbortState]:
+    """Return log E_warn and, below it, log E_tol of every row, (2N, K), going on from a state; and the state after."""
     rows = looks.used.shape[0]
     ratio = np.broadcast_to(np.asarray(tolerated.ratio, dtype=np.float64), (rows,))
     slack = np.broadcast_to(np.asarray(tolerated.slack, dtype=np.float64), (rows,))
     null = Null(ratio=np.concatenate([np.ones(rows), ratio]), slack=np.concatenate([np.zeros(rows), slack]))
-    log_e, _ = abort_evidence(looks, null, times=2)
-    return log_e[:rows], log_e[rows:]
+    return abort_evidence(looks, null, state, times=2)

@@ -19,7 +19,8 @@ from analysis.compare.counts import demanded
 from analysis.compare.latency import LatencyData
 from analysis.compare.latency_arms import LatencyArms, prepare
 from analysis.compare.latency_noise import learn
-from analysis.compare.latency_parts import LatencyQuestion, abort_parts, promote_parts
+from analysis.compare.latency_parts import LatencyQuestion, abort_parts
+from analysis.compare.latency_promotes import promote_parts
 from analysis.grid import Floats
 from tests.calibration.measures import ALPHAS
 

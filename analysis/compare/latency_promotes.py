@@ -1,0 +1,245 @@
+"""
+What speaks for a promotion in a latency, for N releases at once: both the score and the edges must.
+
+What speaks for harm is in ``latency_parts.py``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from analysis.compare.arms import (
+    BETTER,
+    Prepared,
+    Traffic,
+    final_demand,
+    healthy_centres,
+    no_worse,
+    no_worse_now,
+    step_demand,
+)
+from analysis.compare.latency_arms import Asked, PreparedLatency
+from analysis.compare.latency_parts import (
+    AbortParts,
+    LatencyQuestion,
+    by_look,
+    halves,
+    log_weights,
+    mean_edges,
+    shift_over,
+)
+from analysis.compare.latency_sums import Origin
+from analysis.compare.scores import Shift, shift_of
+from analysis.compare.steps import StepEvidence
+from analysis.evidence import Integers, Null, PromoteState, promote_evidence, promote_start
+from analysis.grid import Floats
+from analysis.resumed import Resumed
+from analysis.types import BoolArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PromoteParts:
+    """
+    What speaks for a promotion of N releases.
+
+    Parameters
+    ----------
+    promote : (N, K) float64
+        log P: the least of the score and of every edge that is asked, less what speaks for "beyond the tolerance".
+    slack : (G,) float64
+        Of the edges asked.
+    known : (G,) bool
+        Whether the traffic behind it is.
+    requests_per_second, share : (G,) float64
+    """
+
+    promote: Floats
+    slack: Floats
+    known: BoolArray
+    requests_per_second: Floats
+    share: Floats
+
+
+def promote_parts(prepared: PreparedLatency, question: LatencyQuestion, against: AbortParts) -> PromoteParts:
+    """
+    Return the evidence for "no slower than tolerated" over the whole run, at every look.
+
+    Parameters
+    ----------
+    prepared : PreparedLatency
+    question : LatencyQuestion
+    against : AbortParts
+        Of the same looks.
+
+    Returns
+    -------
+    PromoteParts
+        Both the shift and the exceedance at the edges of the objective must be rejected; without an objective that of
+        one guard edge, because each further one only asks the pods the same question. What another edge says
+        for "beyond the tolerance" is taken off, nat for nat: a tail too thin for the guard is no proof of health.
+    """
+    asked, origin = prepared.asked, prepared.origin
+    slack, known = final_demand(asked.rows, question.slack, question.harm_budget)
+    null = Null(ratio=question.exceedance, slack=slack)
+    limit = _shift_limit(len(prepared.used), asked, question, slack, known.bad_share)
+    score = _score_within(against.shift, limit, origin)
+    edges = None
+    if len(asked.release):
+        centres = healthy_centres(null, _share(asked, known), len(asked.release))
+        edges = _proved(asked.rows, null, centres, known.since, asked.rows.first, origin.narrowed(b"promote"))
+    return PromoteParts(
+        promote=_least(score, asked, edges, prepared.provable) - np.maximum(0.0, against.tolerated),
+        slack=slack,
+        known=known.since < prepared.used.shape[1],
+        requests_per_second=known.requests_per_second,
+        share=known.bad_share,
+    )
+
+
+def _share(asked: Asked, known: Traffic) -> Floats | None:
+    """Return stable's share over the edges asked, where history tells it."""
+    return known.bad_share if asked.rows.history.traffic is not None else None
+
+
+def _score_within(shift: Shift, limit: Floats, origin: Origin) -> Floats:
+    """Return, (N, K), the log evidence for a shift below ``limit`` (N,)."""
+    own = origin.narrowed(b"within", limit.tobytes())
+    return by_look(own, shift.mean.shape[1], lambda first, last: shift.between(first, last).within(limit[:, None]))
+
+
+def _proved(rows: Prepared, null: Null, centres: Floats, since: Integers, opening: Integers, origin: Origin) -> Floats:
+    """Return, (G, K), the log evidence for "within the limit", as `analysis.compare.arms.no_worse`, from memory."""
+    looks, count = rows.looks, rows.looks.used.shape[1]
+    early = np.arange(count) < since[:, None]
+    places = np.arange(len(since)), np.minimum(opening, count - 1)
+    start = promote_start(centres, looks.pod_factor[places], looks.pod_weights[places])
+    betting = looks.without(early)
+    own = origin.narrowed(null.mark, since.tobytes(), start.alternative.tobytes())
+    log_e, _ = PROMOTES.run(
+        own.frame,
+        own.trail,
+        lambda first, known: promote_evidence(betting.between(first, count), null, known or start),
+    )
+    return np.where(early, 0.0, log_e)
+
+
+PROMOTES: Final[Resumed[PromoteState]] = Resumed(shared=True)
+"""What earlier calls computed of the same looks, to go on from."""
+
+
+def _shift_limit(releases: int, asked: Asked, question: LatencyQuestion, slack: Floats, share: Floats) -> Floats:
+    """
+    Return, (N,), the ln of the shift that a promotion may leave open.
+
+    What the harm budget allows beyond the question's slack at an edge, it allows as the shift that would bring
+    as many requests over that edge: ``shift (1 + extra/(exceedance p))^(1/slope)``, the least over the edges asked.
+    """
+    extra = np.maximum(0.0, slack - question.slack)
+    wider = np.log1p(extra / (question.exceedance * share)) / asked.slope
+    limit = np.full(releases, np.inf)
+    np.minimum.at(limit, asked.release, wider)
+    return np.asarray(np.log(question.shift) + np.where(np.isfinite(limit), limit, 0.0))
+
+
+def _least(score: Floats, asked: Asked, edges: Floats | None, provable: BoolArray) -> Floats:
+    """Return, (N, K), the least of the score and the edges asked; at most 0 where nothing may be proved."""
+    least = np.where(provable, score, np.minimum(score, 0.0))
+    if edges is not None:
+        np.minimum.at(least, asked.release, edges)
+    return least
+
+
+def better(prepared: PreparedLatency, shift: Shift) -> Floats:
+    """Return, (N, K), the log evidence for "faster than stable": half the score, half the edges asked."""
+    asked, origin = prepared.asked, prepared.origin.narrowed(b"better")
+    fewer = np.zeros((0, shift.mean.shape[1]))
+    if len(asked.release):
+        centres = np.broadcast_to(BETTER, (len(asked.release), len(BETTER)))
+        fewer = _proved(asked.rows, Null(), centres, asked.rows.first, asked.rows.first, origin)
+    weights = log_weights(asked.release, asked.slo, len(prepared.used))
+
+    def whole(first: int, last: int) -> Floats:
+        part = shift.between(first, last)
+        return halves(part.within(0.0), mean_edges(asked.release, fewer[:, first:last] + weights, part.mean.shape))
+
+    return by_look(origin, shift.mean.shape[1], whole)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Demand:
+    """What one weight step of one release is held to: its looks, the limits, and the traffic they came from."""
+
+    start: int
+    end: int
+    rows: Prepared
+    null: Null
+    limit: Floats
+    since: Integers
+    known: Traffic
+
+
+def step_evidence(
+    prepared: PreparedLatency, question: LatencyQuestion, next_weight: float | None, whole: Shift
+) -> StepEvidence:
+    """
+    Return P_step of one release over all its weight steps; it begins at 0 with each.
+
+    Parameters
+    ----------
+    prepared : PreparedLatency
+        Of one release.
+    question : LatencyQuestion
+    next_weight : float or None
+        The canary's next share, in (0, 1]; None: it follows from the observed one, as it does for closed steps.
+    whole : Shift
+        Of all looks, for a run without steps.
+    """
+    asked, count = prepared.asked, prepared.used.shape[1]
+    bounds = [0, *(int(k) for k in np.flatnonzero(prepared.steps[0]) if k), count]
+    running = _demand(asked, question, (bounds[-2], count), next_weight)
+    begun = Origin(trail=prepared.origin.trail.after(running.start), frame=prepared.origin.frame)
+    shift = whole if not running.start else shift_over(prepared.shift.between(running.start, count), begun)
+    now = shift.between(count - running.start - 1, count - running.start).within(running.limit[:, None])
+    edges = None
+    if len(asked.release):
+        edges = no_worse_now(running.rows, running.null, _share(asked, running.known), running.since)[:, None]
+
+    def draw() -> Floats:
+        closed = [_demand(asked, question, span, None) for span in itertools.pairwise(bounds[:-1])]
+        return np.concatenate([_drawn(prepared, each) for each in (*closed, running)])
+
+    known = bool(len(asked.release)) and bool((running.known.since < count).any())
+    return StepEvidence(
+        now=float(_least(now, asked, edges, prepared.provable[:, -1:])[0, 0]),
+        slack=float(np.reshape(running.null.slack, -1)[0]) if known else None,
+        known=running.known,
+        draw=draw,
+    )
+
+
+def _demand(asked: Asked, question: LatencyQuestion, span: tuple[int, int], next_weight: float | None) -> _Demand:
+    count, (start, end) = len(asked.release), span
+    weight = None if next_weight is None else np.full(count, next_weight)
+    slack, known = step_demand(asked.rows, np.full(count, start), np.full(count, end), question.harm_budget, weight)
+    return _Demand(
+        start=start,
+        end=end,
+        rows=replace(asked.rows, looks=asked.rows.looks.between(start, end)),
+        null=Null(ratio=question.exceedance, slack=slack),
+        limit=_shift_limit(1, asked, question, slack, known.bad_share),
+        since=np.clip(known.since, start, None) - start,
+        known=known,
+    )
+
+
+def _drawn(prepared: PreparedLatency, step: _Demand) -> Floats:
+    """Return, (end - start,), log P_step at every look of one weight step."""
+    asked, edges = prepared.asked, None
+    if len(asked.release):
+        edges = no_worse(step.rows, step.null, _share(asked, step.known), step.since, step.since)
+    score = shift_of(prepared.shift.between(step.start, step.end)).within(step.limit[:, None])
+    return np.asarray(_least(score, asked, edges, prepared.provable[:, step.start : step.end])[0])

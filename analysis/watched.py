@@ -1,0 +1,106 @@
+"""
+A trail of many numbers that is watched look by look, so that only new looks are digested.
+
+Digesting two megabytes costs more than all that one look more computes of them. Here they are compared with a copy of
+those seen last, which costs a tenth, and the digest of a look continues that of the look before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+
+from analysis.grid import Floats
+from analysis.resumed import LARGEST, Recalled, Trail
+
+KEPT: Final = 16
+"""Runs of which the numbers are kept, at most 4 MiB each."""
+
+
+BLOCKS: Final = 8
+"""Pieces in which the numbers of a run are kept, until they are put together again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Past:
+    """
+    A run as it was seen.
+
+    Parameters
+    ----------
+    shapes : sequence of shape
+        Of its columns, without the looks.
+    blocks : tuple of tuples of (N, n, ...) float64
+        The columns of some looks, one after the other.
+    digests : list of bytes
+        Of everything before each look, and of all: K + 1.
+    """
+
+    shapes: Sequence[tuple[int, ...]]
+    blocks: tuple[tuple[Floats, ...], ...]
+    digests: list[bytes]
+
+    @property
+    def count(self) -> int:
+        """K."""
+        return len(self.digests) - 1
+
+    def agrees(self, columns: Sequence[Floats]) -> bool:
+        """Return whether all looks that both have are the same, to the bit; the newest are read first."""
+        both, end = min(self.count, columns[0].shape[1]), self.count
+        for block in reversed(self.blocks):
+            begin = end - block[0].shape[1]
+            for mine, other in zip(block, columns, strict=True):
+                ours, theirs = mine[:, : max(both - begin, 0)], other[:, begin : min(end, both)]
+                if not np.array_equal(ours.view(np.uint64), theirs.view(np.uint64)):
+                    return False
+            end = begin
+        return True
+
+    def followed(self, columns: Sequence[Floats]) -> _Past:
+        """Return the same with the looks that ``columns`` have more."""
+        digests, first, count = list(self.digests), self.count, columns[0].shape[1]
+        looks = [np.moveaxis(column[:, first:], 1, 0).reshape(count - first, -1) for column in columns]
+        for row in np.concatenate(looks, axis=1):
+            digests.append(sha256(digests[-1] + row.data).digest())
+        kept, begin = (self.blocks, first) if len(self.blocks) < BLOCKS else ((), 0)
+        new = tuple(column[:, begin:].copy(order="K") for column in columns)
+        return replace(self, blocks=(*kept, new), digests=digests)
+
+
+class Watched(Trail):
+    """A `Trail` that remembers the numbers it was made of, if they are not too many."""
+
+    def _digested(self, ends: range) -> dict[int, bytes]:
+        if sum(column.nbytes for column in self._columns) > 2 * LARGEST:
+            return super()._digested(ends)
+        digests = self._seen().digests
+        return {end: digests[end] for end in ends if end > 0}
+
+    def _seen(self) -> _Past:
+        """Return what is known of this run, which is kept for the next that goes on from it."""
+        shapes = [column.shape[:1] + column.shape[2:] for column in self._columns]
+        pasts, known = PASTS.value(b"", (), lambda: deque(maxlen=KEPT)), None
+        for past in list(pasts):
+            if past.shapes == shapes and past.agrees(self._columns):
+                known = past
+                break
+        if known is not None and known.count >= self._columns[0].shape[1]:
+            return known
+        opening = known or _Past(shapes=shapes, blocks=(), digests=[sha256(repr(shapes).encode()).digest()])
+        found = opening.followed(self._columns)
+        if known is not None:
+            with suppress(ValueError):  # another thread was faster
+                pasts.remove(known)
+        pasts.appendleft(found)  # the newest stands first, and pushes out the oldest
+        return found
+
+
+PASTS: Final[Recalled[deque[_Past]]] = Recalled(1)
+"""The runs that were watched last."""
