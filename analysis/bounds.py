@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from analysis.grid import HARM, NODES, POD_SDS, TINY, Floats, alternative, null_weights
+from analysis.grid import HARM, MIDPOINTS, NODES, POD_SDS, TINY, Floats, alternative, null_weights
 from analysis.stakes import log_sum
 from analysis.types import Effect
 
 LEVEL: Final = 0.95
 PRIOR_PARTS: Final = ((0.25, 0.1), (0.5, 0.7), (0.25, 2.0))
 BOTH_SIDES: Final[Floats] = np.concatenate([-NODES[:0:-1], NODES])
-EVERYWHERE: Final = slice(0, len(BOTH_SIDES))
 NEAR: Final = 8.0
 """Standard deviations from which a normal law moves no bound: 1e-15 of it lies beyond."""
 UNHEARD: Final = 60.0
 """Nats below the best log ratio from which a log ratio changes no digit of the bounds."""
+STRIDES: Final = (36, 6, 1)
+"""Ratios from one at which a bound is looked for to the next: ever closer to where it lies."""
 _EDGES: Final[Floats] = np.concatenate([[-np.inf], (BOTH_SIDES[:-1] + BOTH_SIDES[1:]) / 2, [np.inf]])
+_PRIOR_SHARES: Final[Floats] = np.array([[share] for share, _ in PRIOR_PARTS])
+_PRIOR_VARIANCES: Final[Floats] = np.array([[sd**2] for _, sd in PRIOR_PARTS])
 
 
 def confidence(above: Floats, below: Floats, pod_factor: float, pod_weights: Floats) -> Effect:
@@ -56,82 +62,74 @@ def confidence(above: Floats, below: Floats, pod_factor: float, pod_weights: Flo
     likelihood = np.concatenate([below[:0:-1], above])
     likelihood -= likelihood.max()
     variance = POD_SDS**2 * pod_factor
-    return _bounded(likelihood, _prior(variance, pod_weights), _heard(likelihood, variance, pod_weights))
-
-
-def confidences(above: Floats, below: Floats, pod_factor: Floats, pod_weights: Floats) -> list[Effect]:
-    """
-    Return what `confidence` says at each of K looks; looks with the same pods share the costly part.
-
-    Parameters
-    ----------
-    above, below : (K, 156) float64
-        As for `confidence`, summed up to each look.
-    pod_factor : (K,) float64
-    pod_weights : (K, 7) float64
-
-    Returns
-    -------
-    list of Effect, length K
-    """
-    known: dict[bytes, tuple[Floats, Floats]] = {}  # prior, and where pods carry each ratio: rows are ratios
-    found = []
-    for k in range(len(pod_factor)):
-        key = np.append(pod_weights[k], pod_factor[k]).tobytes()
-        if key not in known:
-            variance = POD_SDS**2 * pod_factor[k]
-            carried = np.diff(_carried(variance, slice(0, len(BOTH_SIDES)), EVERYWHERE), axis=-1)
-            known[key] = _prior(variance, pod_weights[k]), np.tensordot(pod_weights[k], carried, axes=1)
-        likelihood = np.concatenate([below[k, :0:-1], above[k]])
-        likelihood -= likelihood.max()
-        found.append(_bounded(likelihood, known[key][0], known[key][1] @ np.exp(likelihood)))
-    return found
+    log_mix = np.log(np.maximum(_prior(variance, pod_weights), TINY)) + likelihood
+    whole = float(log_sum(log_mix))
+    first, last = _kept(likelihood, variance, pod_weights, (1 - LEVEL) * math.exp(whole))
+    mean = float(np.exp(log_mix - whole) @ BOTH_SIDES)
+    return Effect(
+        estimate=math.exp(mean),
+        low=0.0 if first == 0 else math.exp(BOTH_SIDES[first]),
+        high=math.inf if last == len(BOTH_SIDES) - 1 else math.exp(BOTH_SIDES[last]),
+        level=LEVEL,
+    )
 
 
 def _prior(variance: Floats, pod_weights: Floats) -> Floats:
-    """Return the prior of the log ratio, (311,), for pods of so many variances, (7,)."""
-    prior = np.zeros(BOTH_SIDES.shape)
-    for share, sd in PRIOR_PARTS:
-        masses = np.diff(_below(_EDGES / np.sqrt(sd**2 + variance)[:, None]), axis=-1)
-        prior += share * (pod_weights @ masses)
-    return prior
+    """Return the prior of the log ratio, (311,), for pods of so many variances, (7,): the same on both sides of 0."""
+    weights = (_PRIOR_SHARES * pod_weights).ravel()
+    sds = np.sqrt(_PRIOR_VARIANCES + variance).ravel()
+    beyond = weights @ ndtr(-MIDPOINTS / sds[:, None])
+    tail = np.append(beyond[:-1] - beyond[1:], beyond[-1])
+    return np.concatenate([tail[::-1], [weights.sum() - 2 * beyond[0]], tail])
 
 
-def _carried(variance: Floats, rows: slice, window: slice) -> Floats:
-    """Return, (7, M, W+1), how likely pods carry each of M ratios below each edge of a window of cells."""
-    sds = np.maximum(np.sqrt(variance), 1e-9)
-    edges = _EDGES[window.start : window.stop + 1]
-    return _below((edges - BOTH_SIDES[rows, None]) / sds[:, None, None])
+def _kept(likelihood: Floats, variance: Floats, pod_weights: Floats, floor: float) -> tuple[int, int]:
+    """
+    Return the first and the last ratio whose likelihood, once pods have carried it somewhere, is above a floor.
 
+    Parameters
+    ----------
+    likelihood : (311,) float64
+        Log likelihood of each ratio, at most 0.
+    variance, pod_weights : (7,) float64
+        Variances of what pods carry a ratio by, and their weights.
+    floor : float
 
-def _heard(likelihood: Floats, variance: Floats, pod_weights: Floats) -> Floats:
-    """Return the likelihood of each ratio once pods have carried it somewhere, (311,)."""
+    Returns
+    -------
+    first, last : int
+        Places in `BOTH_SIDES`; its ends where there is none.
+
+    Notes
+    -----
+    The likelihood of counts is log-concave in the log ratio, and what a symmetric law with one peak carries of such a
+    thing has one peak [1]_. So few ratios are asked, then those around the first and the last that were heard.
+
+    References
+    ----------
+    .. [1] I. Ibragimov, On the composition of unimodal distributions, Theory Probab. Appl. 1, 1956.
+    """
     there = np.flatnonzero(likelihood > -UNHEARD)
-    window = slice(int(there[0]), int(there[-1]) + 1)
-    reach = NEAR * float(np.sqrt(variance.max()))  # no pod carries a ratio further
-    low, high = BOTH_SIDES[window.start] - reach, BOTH_SIDES[window.stop - 1] + reach
-    rows = slice(max(0, int(np.searchsorted(BOTH_SIDES, low)) - 1), int(np.searchsorted(BOTH_SIDES, high)) + 1)
-    each = np.exp(likelihood[window])
-    falls = np.concatenate([[0.0], each]) - np.concatenate([each, [0.0]])  # masses of cells, summed by parts
-    found = np.zeros(likelihood.shape)
-    found[rows] = pod_weights @ (_carried(variance, rows, window) @ falls)
-    return found
+    begin, end = int(there[0]), int(there[-1]) + 1
+    each = np.exp(likelihood[begin:end])
+    falls = np.append(0.0, each) - np.append(each, 0.0)  # masses of cells, summed by parts
+    sds = np.maximum(np.sqrt(variance), 1e-9)[:, None, None]
 
+    def heard(rows: NDArray[np.int64]) -> Floats:
+        below = _below((_EDGES[begin : end + 1] - BOTH_SIDES[rows, None]) / sds)
+        return np.asarray(pod_weights @ (below @ falls))
 
-def _bounded(likelihood: Floats, prior: Floats, heard: Floats) -> Effect:
-    """Return estimate and bounds from the likelihood of each ratio, at most 0, and from what pods make of it."""
-    log_mix = np.log(np.maximum(prior, TINY)) + likelihood
-    whole = float(log_sum(log_mix))
-    kept = heard > (1 - LEVEL) * np.exp(whole)
-    inside = np.flatnonzero(kept)
-    first, last = (int(inside[0]), int(inside[-1])) if inside.size else (0, len(BOTH_SIDES) - 1)
-    mean = float(np.exp(log_mix - whole) @ BOTH_SIDES)
-    return Effect(
-        estimate=float(np.exp(mean)),
-        low=0.0 if first == 0 else float(np.exp(BOTH_SIDES[first])),
-        high=float("inf") if last == len(BOTH_SIDES) - 1 else float(np.exp(BOTH_SIDES[last])),
-        level=LEVEL,
-    )
+    reach = NEAR * math.sqrt(variance.max())  # no pod carries a ratio further
+    lowest, highest = np.searchsorted(BOTH_SIDES, [BOTH_SIDES[begin] - reach, BOTH_SIDES[end - 1] + reach])
+    rows = np.arange(max(0, int(lowest) - 1), min(int(highest) + 1, len(BOTH_SIDES)))
+    asked = np.arange(0, len(rows), STRIDES[0])
+    for stride, finer in itertools.pairwise((*STRIDES, 1)):
+        some = heard(rows[asked])
+        loud = asked[some > floor]
+        first, last = (int(loud[0]), int(loud[-1])) if loud.size else (int(asked[some.argmax()]),) * 2
+        asked = np.append(np.arange(first, first - stride, -finer)[::-1], np.arange(last, last + stride, finer))
+        asked = asked[(asked >= 0) & (asked < len(rows))]
+    return (int(rows[first]), int(rows[last])) if loud.size else (0, len(BOTH_SIDES) - 1)
 
 
 def _below(z: Floats) -> Floats:
@@ -162,9 +160,17 @@ def reachable_abort(log_ratio: float, pod_factor: float, pod_weights: Floats) ->
 
 
 @lru_cache(maxsize=32)
+def _believed(pod_factor: float, pod_weights: bytes) -> Floats:
+    """Return `null_weights` of one look, (156,): what endless requests can earn is asked for several claims."""
+    found = null_weights(np.array(pod_factor), np.frombuffer(pod_weights))
+    found.setflags(write=False)
+    return found
+
+
+@lru_cache(maxsize=32)
 def _reachable(pod_factor: float, pod_weights: bytes) -> Floats:
     """Return `reachable_abort` at every node, (156,): a search for the smallest fault asks many times for one place."""
-    prior = null_weights(np.array(pod_factor), np.frombuffer(pod_weights))
+    prior = _believed(pod_factor, pod_weights)
     found = np.log(np.maximum(prior @ HARM, TINY)) - np.log(prior)
     found.setflags(write=False)
     return np.asarray(found)
@@ -172,6 +178,6 @@ def _reachable(pod_factor: float, pod_weights: bytes) -> Floats:
 
 def reachable_promote(centres: Floats, pod_factor: float, pod_weights: Floats) -> float:
     """Return the largest log e that endless requests can earn for a canary at the first of ``centres``."""
-    prior = null_weights(np.array(pod_factor), pod_weights)
+    prior = _believed(pod_factor, pod_weights.tobytes())
     likely = alternative(centres, np.array(pod_factor), pod_weights)
     return float(np.interp(centres[0], NODES, np.log(likely) - np.log(prior)))

@@ -8,10 +8,8 @@ the growth of evidence per request (statistics.md 6.5) and reads the evidence; t
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Final
-
-import numpy as np
 
 from analysis.compare.counts import CountsEvidence
 from analysis.compare.effects import largest_abort
@@ -63,19 +61,29 @@ def caught_within(
     outlook = outlook_of(evidence, requests_per_second)
     there = requests_per_second * weight * seconds
 
-    def caught(ratio: float) -> bool:
-        seen = replace(outlook, ratio=ratio)
-        if any(ratio * seen.share <= rho * seen.share + slack for _, (rho, slack) in needs):
-            return False
-        if any(SURE["abort"] * seen.canary_requests(nats, limit, weight) > there for nats, limit in needs):
-            return False
+    def in_time(ratio: float) -> bool:
+        for nats, limit in needs:
+            if ratio * outlook.share <= limit[0] * outlook.share + limit[1]:
+                return False
+            if SURE["abort"] * outlook.canary_requests(nats, limit, weight, ratio) > there:
+                return False
+        return True
+
+    def with_these_pods(ratio: float) -> bool:
         return largest_abort(evidence, ratio) >= -math.log(question.alphas.abort * omega)
 
-    if not caught(LARGEST):
+    if not (in_time(LARGEST) and with_these_pods(LARGEST)):
         return None
+    found = _smallest(in_time)
+    if not with_these_pods(found):  # a larger fault earns more, in either way
+        found = max(found, _smallest(with_these_pods))
+    return 1 / found if question.swapped else found
+
+
+def _smallest(holds: Callable[[float], bool]) -> float:
+    """Return the smallest ratio in (1, 100] from which on something holds, as it does at 100."""
     low, high = 0.0, math.log(LARGEST)
     for _ in range(20):
         middle = (low + high) / 2
-        low, high = (low, middle) if caught(math.exp(middle)) else (middle, high)
-    found = float(np.exp(high))
-    return 1 / found if question.swapped else found
+        low, high = (low, middle) if holds(math.exp(middle)) else (middle, high)
+    return math.exp(high)

@@ -178,16 +178,25 @@ def log_likelihood(looks: Looks, sign: Sign, null: Null, node: int | None = None
     """
     share, events, bad = _terms(looks, null)
     nodes = slice(None) if node is None else slice(node, node + 1)
-    growth = _growth(share, sign)[..., nodes] * -events[..., None]
+    each = _growth(share, sign) if node is None else np.log1p(share[..., None] * np.expm1(sign * NODES[nodes]))
+    growth = each * -events[..., None]
     growth += bad[..., None] * (sign * NODES[nodes])
     return np.asarray(growth)
 
 
 def summed_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
     """Return, (N, 156), the sum of `log_likelihood` over all looks: where only the sum is needed, at a tenth of it."""
-    share, events, bad = _terms(looks, null)
-    sums = np.einsum("nk,nki->ni", events, _growth(share, sign))
-    return np.asarray(bad.sum(axis=1)[:, None] * (sign * NODES) - sums)
+    count = looks.used.shape[1]
+
+    def more(first: int, known: Floats | None) -> tuple[Floats, Floats]:
+        share, events, bad = _terms(looks.between(first, count), null)
+        spent = events[..., None] * _growth(share, sign)
+        if known is not None:
+            spent[:, 0] += known
+        return bad, spent.sum(axis=1)  # one look after the other, whoever summed those before
+
+    bad, spent = SUMS.run(null.mark + repr(sign).encode(), looks.trail, more)
+    return np.asarray(bad.sum(axis=1)[:, None] * (sign * NODES) - spent)
 
 
 def _terms(looks: Looks, null: Null) -> tuple[Floats, Floats, Floats]:
@@ -370,6 +379,7 @@ def _promote(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, Pro
 
 ABORTS: Final[Resumed[AbortState]] = Resumed()
 PROMOTES: Final[Resumed[PromoteState]] = Resumed()
+SUMS: Final[Resumed[Floats]] = Resumed()
 GROWTHS: Final[Resumed[None]] = Resumed(32, shared=True)
 ALTERNATIVES: Final[Recalled[Floats]] = Recalled()
 """What earlier calls computed of the same looks, to go on from; the tables take a megabyte each, so they are few."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -13,7 +12,7 @@ from analysis.compare.latency import LatencyEvidence
 from analysis.compare.latency_effects import compared, edges, effect, guilt, largest_promote
 from analysis.explaining import LEANING, Standing, goals_of, log_e_of, odds_of, state_of, waiting
 from analysis.forecast import PROMOTE_OVERSHOOT, Wait
-from analysis.forecast_means import Mean, slower, wait_for
+from analysis.forecast_means import Mean, slower, waits_for
 from analysis.growth import Outlook
 from analysis.policy import Latency, Policy
 from analysis.record import Record
@@ -52,8 +51,10 @@ def evidence_of(
     ahead = _forecast(found, record, standing)
     proved = state in (State.NO_WORSE, State.BETTER)
     short = found.first_look is not None and largest_promote(found) < -math.log(policy.alpha.promote)
-    return replace(
-        about(question, state, _reason(question, policy, state, found, standing, ahead)),
+    return about(
+        question,
+        state,
+        _reason(question, policy, state, found, standing, ahead),
         counts=_requests(found, record, question.name),
         effect=effect(found, proved=proved),
         log_e=log_e,
@@ -77,7 +78,7 @@ def evidence_of(
             "share_of_abort": standing.omega,
             "empty_looks": found.empty_looks,
             "guilt": guilt(found) if state in (State.WORSE, State.DEGRADED) else None,
-            "edges": [_edge(one) for one in edges(found, bounded=False)],
+            "edges": [_edge(one) for one in edges(found)],
         },
     )
 
@@ -125,10 +126,9 @@ def _forecast(found: LatencyEvidence, record: Record, standing: Standing) -> dic
     noise, pods, dof = (float(v[0, -1]) for v in (shift.noise, shift.pods, shift.dof))
     alphas = found.question.alphas
     goal = -math.log(alphas.promote if standing.final else alphas.step)
-    within = Mean(excess=math.log(found.question.shift) - mean, noise=noise, pods=pods, dof=dof, seconds=seconds)
-    promote = wait_for(within, goal, canary_rate)
+    claims = (math.log(found.question.shift) - mean, goal), (mean, -math.log(alphas.abort))
+    promote, worse = waits_for(Mean(noise=noise, pods=pods, dof=dof, seconds=seconds), claims, canary_rate)
     tail = _tail_wait(found, share, goal, standing)
-    worse = wait_for(replace(within, excess=mean), -math.log(alphas.abort), canary_rate)
     return {
         "at_weight": share,
         "promote": waiting(promote if tail is None else slower(promote, tail)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +11,7 @@ from analysis import words
 from analysis.compare.gauges import GaugeEvidence, effect
 from analysis.compare.percentiles import PercentileEvidence
 from analysis.explaining import LEANING, Standing, goals_of, log_e_of, odds_of, state_of, waiting
-from analysis.forecast_means import Mean, wait_for
+from analysis.forecast_means import Mean, waits_for
 from analysis.levels import LevelEvidence, LevelQuestion
 from analysis.policy import Policy
 from analysis.record import Record
@@ -48,10 +47,13 @@ def evidence_of(
     log_e = log_e_of(found)
     ahead = _forecast(shown, record, policy)
     label = question.name.replace("-", " ") + (f" {name}" if name else "")
+    means = _means(shown)
     limited = "pod-limited" in found.flags
-    return replace(
-        about(question, state, _reason(label, state, found, shown, size, standing, ahead, policy)),
-        counts=_means(shown),
+    return about(
+        question,
+        state,
+        _reason(_compared(label, means, size), state, found, shown, standing, ahead, policy),
+        counts=means,
         effect=size,
         log_e=log_e,
         goals=goals_of(policy.alpha),
@@ -87,8 +89,9 @@ def _means(found: GaugeEvidence) -> dict[str, Json]:
     for side in Side:
         values: np.ndarray = getattr(found.data, side.value)
         known = np.isfinite(values)
+        whole = known.all()
         result[side.value] = {
-            "level": float(values[known].mean()) if known.any() else None,
+            "level": float((values if whole else values[known]).mean()) if whole or known.any() else None,
             "replicas": int(known.any(axis=1).sum()),
         }
     return result
@@ -104,12 +107,12 @@ def _forecast(found: GaugeEvidence, record: Record, policy: Policy) -> dict[str,
     harm = found.question.sign * float(paired.mean[0, -1])
     edge = float(found.question.boundary(paired.level[0, -1:])[0])
     noise, pods, dof = (float(v[0, -1]) for v in (paired.noise, paired.pods, paired.dof))
-    within = Mean(excess=edge - harm, noise=noise, pods=pods, dof=dof, seconds=seconds)
-    worse = replace(within, excess=harm)
+    claims = (edge - harm, -math.log(policy.alpha.promote)), (harm, -math.log(policy.alpha.abort))
+    promote, worse = waits_for(Mean(noise=noise, pods=pods, dof=dof, seconds=seconds), claims)
     return {
         "at_weight": None,
-        "promote": waiting(wait_for(within, -math.log(policy.alpha.promote))),
-        "abort": waiting(wait_for(worse, -math.log(policy.alpha.abort))),
+        "promote": waiting(promote),
+        "abort": waiting(worse),
         "faster": None,
         "enough": None,
         "worst_cost": None,
@@ -117,8 +120,7 @@ def _forecast(found: GaugeEvidence, record: Record, policy: Policy) -> dict[str,
     }
 
 
-def _compared(label: str, found: GaugeEvidence, size: Effect | None) -> str:
-    means = _means(found)
+def _compared(label: str, means: dict[str, Json], size: Effect | None) -> str:
     canary, baseline = means["canary"]["level"], means["baseline"]["level"]
     if canary is None or baseline is None:
         return f"{label}: no values on a side"
@@ -131,16 +133,14 @@ def _compared(label: str, found: GaugeEvidence, size: Effect | None) -> str:
 
 
 def _reason(
-    label: str,
+    head: str,
     state: State,
     found: LevelEvidence,
     shown: GaugeEvidence,
-    size: Effect | None,
     standing: Standing,
     ahead: dict[str, Json] | None,
     policy: Policy,
 ) -> str:
-    head = _compared(label, shown, size)
     warn, promote, step = (float(v[-1]) for v in (found.warn, found.promote, found.step))
     if state is State.WORSE:
         return f"{head}: statistical test says worse than stable, odds {words.odds(warn)}"

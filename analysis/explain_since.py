@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -48,8 +47,10 @@ def evidence_of(
     state = state_of(found, standing, policy.alpha)
     log_e, size = log_e_of(found), effect(found)
     undecided = state in (State.UNDECIDED, State.DEGRADED)
-    return replace(
-        about(question, state, _reason(question, state, found, size, policy, standing)),
+    return about(
+        question,
+        state,
+        _reason(question, state, found, size, policy, standing),
         counts=_counts(found),
         effect=size,
         log_e=log_e,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from analysis import words
@@ -34,11 +33,13 @@ def evidence_of(question: Question, found: Varied | None) -> Evidence:
     """
     if found is None or question.name not in found.lines:
         label = question.name.replace("-", " ")
-        return replace(about(question, State.UNDECIDED, f"{label}: too few samples on a side"), proof=VARIATION)
+        return about(question, State.UNDECIDED, f"{label}: too few samples on a side", proof=VARIATION)
     line = found.lines[question.name]
     state = found.state_of(question)
-    return replace(
-        about(question, state, _reason(question, state, line, found)),
+    return about(
+        question,
+        state,
+        _reason(question, state, line, found),
         proof=VARIATION,
         counts={side: {"level": mean} for side, mean in found.means[question.name].items()},
         flags=tuple(dict.fromkeys((*line.flags, *_flags(found, line)))),

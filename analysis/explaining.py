@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from analysis import words
 from analysis.catching import SOON_S, caught_within
@@ -103,8 +103,11 @@ def evidence_of(
     shown = shown_effect(found, state)
     ahead = _ahead(found, standing)
     log_e = log_e_of(found)
-    return replace(
-        about(question, state, _reason(question, state, found, counts, shown, ahead, standing)),
+    soon = catches(found, standing)
+    return about(
+        question,
+        state,
+        _reason(question, state, found, counts, shown, ahead, standing),
         counts=counts,
         effect=shown,
         log_e=log_e,
@@ -118,9 +121,9 @@ def evidence_of(
             **_noise_size(record.questions[question.name]),
         },
         forecast=_forecast(ahead),
-        advice=tuple(_advice(found, ahead, standing)) if state in (State.UNDECIDED, State.DEGRADED) else (),
+        advice=tuple(_advice(found, ahead, standing, soon)) if state in (State.UNDECIDED, State.DEGRADED) else (),
         flags=tuple(f for f in found.flags if f) + (("burst",) if standing.burst is not None else ()),
-        details=_details(found, record, standing),
+        details=_details(found, record, standing, soon),
     )
 
 
@@ -205,7 +208,7 @@ def waiting(wait: Wait) -> dict[str, Json]:
     }
 
 
-def _advice(found: CountsEvidence, ahead: Forecast | None, standing: Standing) -> list[str]:
+def _advice(found: CountsEvidence, ahead: Forecast | None, standing: Standing, soon: float | None) -> list[str]:
     lines: list[str] = []
     if found.first_look is None:
         return lines
@@ -218,7 +221,6 @@ def _advice(found: CountsEvidence, ahead: Forecast | None, standing: Standing) -
     if ahead is None:
         return lines
     if not standing.guilty and standing.omega > 0:
-        soon = catches(found, standing)
         lines.append(
             f"a fault that begins now is aborted within ten minutes from {words.ratio(soon)} on"
             if soon is not None
@@ -255,11 +257,11 @@ def odds_of(state: State, log_e: Mapping[str, float], standing: Standing) -> str
     return f"{words.odds(log_e[goal])} for {said}"
 
 
-def _details(found: CountsEvidence, record: Record, standing: Standing) -> dict[str, Json]:
-    began = fault_start(found)
+def _details(found: CountsEvidence, record: Record, standing: Standing, soon: float | None) -> dict[str, Json]:
+    began, starts = fault_start(found), record.ends - record.lengths
     steps = [
         {
-            "start": float(record.ends[step.first] - record.lengths[step.first]),
+            "start": float(starts[step.first]),
             "baseline": {"bad": step.baseline_bad, "total": step.baseline_total},
             "canary": {"bad": step.canary_bad, "total": step.canary_total},
         }
@@ -267,7 +269,7 @@ def _details(found: CountsEvidence, record: Record, standing: Standing) -> dict[
     ]
     return {
         "steps": steps,
-        "fault_start": None if began is None else float(record.ends[began] - record.lengths[began]),
+        "fault_start": None if began is None else float(starts[began]),
         "burst_look": None if standing.burst is None else float(record.ends[standing.burst]),
         "slack_final": found.slack_final,
         "slack_step": found.slack_step,
@@ -275,7 +277,7 @@ def _details(found: CountsEvidence, record: Record, standing: Standing) -> dict[
         "requests_per_second": found.requests_per_second,
         "bad_share": found.bad_share,
         "share_of_abort": standing.omega,
-        "catches": {"ratio": catches(found, standing), "seconds": SOON_S},
+        "catches": {"ratio": soon, "seconds": SOON_S},
         "empty_looks": found.empty_looks,
         "reachable": {
             "abort_at_2x": largest_abort(found, SHOWN_RATIO) if found.first_look is not None else None,

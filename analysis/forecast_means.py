@@ -8,18 +8,23 @@ where the second alone forbids the proof it never comes. A forecast never touche
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from analysis.forecast import Wait
+from analysis.grid import Floats
 from analysis.student import log_mixture
 
 FARTHEST: Final = 1e4
 """Times the present age beyond which a proof counts as never."""
 SURE: Final = 0.84
 """Standard deviations to the side that four in five waits stay within."""
+ROUNDS: Final = 10
+HALVINGS: Final = 4
+"""The stretch that an age is looked for in is halved so often, in so many rounds: to eleven digits."""
 ONLY_PODS: Final = "more replicas would help, more time would not"
 NOT_AS_IT_IS: Final = "not as it is: the estimate lies on the other side"
 
@@ -31,8 +36,6 @@ class Mean:
 
     Parameters
     ----------
-    excess : float
-        Estimate less the boundary, in the direction that is to be proved.
     noise, pods : float
         The two parts of its variance: the first shrinks with time.
     dof : float
@@ -41,53 +44,82 @@ class Mean:
         How long it took to get there, > 0.
     """
 
-    excess: float
     noise: float
     pods: float
     dof: float
     seconds: float
 
-    def log_e(self, factor: float, excess: float) -> float:
-        """Return the log evidence after ``factor`` times the present age."""
-        return float(log_mixture(np.array(excess), np.array(self.noise / factor + self.pods), np.array(self.dof)))
+    def log_e(self, factor: Floats, excess: Floats) -> Floats:
+        """Return the log evidence of an excess after ``factor`` times the present age, of the broadcast shape."""
+        return log_mixture(excess, self.noise / factor + self.pods, self.dof)
 
-    def seconds_to(self, goal: float, excess: float) -> float:
-        """Return how many more seconds the evidence needs to reach ``goal`` nats; 0 if it has, infinite if never."""
-        if self.log_e(1.0, excess) >= goal:
-            return 0.0
-        if self.log_e(FARTHEST, excess) < goal:
-            return math.inf
-        low, high = 1.0, FARTHEST
-        for _ in range(40):
-            middle = math.sqrt(low * high)
-            low, high = (low, middle) if self.log_e(middle, excess) >= goal else (middle, high)
-        return self.seconds * (high - 1)
+    def seconds_to(self, goal: Floats, excess: Floats) -> Floats:
+        """
+        Return how many more seconds the evidence of each of M excesses needs to reach its goal.
+
+        Parameters
+        ----------
+        goal, excess : (M,) float64
+            Nats; estimate less the boundary, in the direction that is to be proved.
+
+        Returns
+        -------
+        (M,) float64
+            0 where it has reached it, infinite where it never will.
+        """
+        now, last = self.log_e(np.array([[1.0], [FARTHEST]]), excess)
+        found = np.where(now >= goal, 0.0, np.inf)
+        asked = np.flatnonzero((now < goal) & (last >= goal))
+        if not asked.size:
+            return found
+        ages = np.tile([1.0, FARTHEST], (len(asked), 1))
+        each = np.arange(len(asked))
+        for _ in range(ROUNDS):
+            ages = _halved(ages)
+            reached = self.log_e(ages[:, 1:-1], excess[asked, None]) >= goal[asked, None]
+            place = np.where(reached.any(axis=1), reached.argmax(axis=1), reached.shape[1])
+            ages = np.stack([ages[each, place], ages[each, place + 1]], axis=1)
+        found[asked] = self.seconds * (ages[:, 1] - 1)
+        return found
 
 
-def wait_for(mean: Mean, goal: float, requests_per_second: float | None = None) -> Wait:
+def _halved(ages: Floats) -> Floats:
+    """Return rising ages, (M, 2), with those between that halve each stretch `HALVINGS` times, as logarithms."""
+    for _ in range(HALVINGS):
+        finer = np.empty((len(ages), 2 * ages.shape[1] - 1))
+        finer[:, ::2] = ages
+        finer[:, 1::2] = np.sqrt(ages[:, :-1] * ages[:, 1:])
+        ages = finer
+    return ages
+
+
+def waits_for(
+    mean: Mean, asked: Sequence[tuple[float, float]], requests_per_second: float | None = None
+) -> tuple[Wait, ...]:
     """
-    Return how long a mean needs to be proved.
+    Return how long a mean needs to be proved, for each of several claims.
 
     Parameters
     ----------
     mean : Mean
-    goal : float
-        Nats.
+    asked : sequence of (excess, goal)
+        Estimate less the boundary, in the direction that is to be proved; nats.
     requests_per_second : float, optional
         Of the canary; without it no requests are told (NaN).
     """
-    seconds = mean.seconds_to(goal, mean.excess)
-    later = mean.seconds_to(goal, mean.excess - SURE * math.sqrt(mean.noise + mean.pods))
+    excess, goals = np.array(asked, dtype=np.float64).T
+    unlucky = excess - SURE * math.sqrt(mean.noise + mean.pods)
+    found = mean.seconds_to(np.tile(goals, 2), np.append(excess, unlucky)).reshape(2, -1).T.tolist()
     rate = math.nan if requests_per_second is None else requests_per_second
-    reason = ""
-    if math.isinf(seconds):
-        reason = ONLY_PODS if mean.excess > 0 else NOT_AS_IT_IS
-    return Wait(
-        canary_requests=_times(seconds, rate),
-        seconds=seconds,
-        sure_requests=_times(later, rate),
-        sure_seconds=later,
-        reason=reason,
+    return tuple(
+        Wait(
+            canary_requests=_times(seconds, rate),
+            seconds=seconds,
+            sure_requests=_times(later, rate),
+            sure_seconds=later,
+            reason="" if math.isfinite(seconds) else ONLY_PODS if claim > 0 else NOT_AS_IT_IS,
+        )
+        for (claim, _), (seconds, later) in zip(asked, found, strict=True)
     )
 
 

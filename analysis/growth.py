@@ -74,9 +74,24 @@ class Outlook:
     requests_per_second: float
     swapped: bool = False
 
-    def canary_requests(self, nats: float, limit: tuple[float, float], weight: float) -> float:
-        """Return N: canary requests that are expected to earn ``nats`` at the canary's share ``weight``."""
-        rate = growth(1 - weight if self.swapped else weight, self.ratio, limit, self.share, self.phi)
+    def canary_requests(
+        self, nats: float, limit: tuple[float, float], weight: float, ratio: float | None = None
+    ) -> float:
+        """
+        Return N: canary requests that are expected to earn ``nats`` at the canary's share ``weight``.
+
+        Parameters
+        ----------
+        nats : float
+        limit : (ratio, slack)
+            The null's boundary.
+        weight : float
+            In (0, 1).
+        ratio : float, optional
+            True ratio of the bad shares, where it is not the estimate.
+        """
         if nats <= 0:
             return 0.0
+        ratio = self.ratio if ratio is None else ratio
+        rate = growth(1 - weight if self.swapped else weight, ratio, limit, self.share, self.phi)
         return nats * weight / rate if rate > 0 else math.inf

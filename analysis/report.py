@@ -79,8 +79,8 @@ class Evidence:
     details: Mapping[str, Json] = field(default_factory=dict)
 
 
-def about(question: Question, state: State, reason: str) -> Evidence:
-    """Return evidence that says nothing but its state and reason, cut to one line; callers add what they measured."""
+def about(question: Question, state: State, reason: str, **measured: Json) -> Evidence:
+    """Return evidence that says its state, its reason, cut to one line, and what else the caller has measured."""
     return Evidence(
         name=question.name,
         kind=question.kind,
@@ -90,6 +90,7 @@ def about(question: Question, state: State, reason: str) -> Evidence:
         required=question.needed,
         muted=question.muted,
         may=question.may.value,
+        **measured,
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,6 +16,26 @@ from analysis.compare.arms import healthy_centres
 from analysis.compare.counts import CountsEvidence
 from analysis.evidence import SIGNS, Null, log_likelihood, summed_likelihood
 from analysis.types import Effect, State
+
+Asked = ParamSpec("Asked")
+Found = TypeVar("Found")
+
+
+def once(
+    find: Callable[Concatenate[CountsEvidence, Asked], Found],
+) -> Callable[Concatenate[CountsEvidence, Asked], Found]:
+    """Remember what was found of evidence still in use: reason, forecast and costs of a verdict ask the same."""
+    known: WeakKeyDictionary[CountsEvidence, dict[object, Found]] = WeakKeyDictionary()
+
+    @wraps(find)
+    def found(evidence: CountsEvidence, /, *asked: Asked.args, **named: Asked.kwargs) -> Found:
+        of_this = known.setdefault(evidence, {})
+        mark = asked, tuple(named.items())
+        if mark not in of_this:
+            of_this[mark] = find(evidence, *asked, **named)
+        return of_this[mark]
+
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +58,7 @@ class StepCounts:
     baseline_total: float
 
 
+@once
 def fault_start(evidence: CountsEvidence) -> int | None:
     """
     Return the index of the look at which harm most likely began.
@@ -57,6 +79,7 @@ def fault_start(evidence: CountsEvidence) -> int | None:
     return first + int(start.argmax())
 
 
+@once
 def effect(evidence: CountsEvidence, since: int = 0) -> Effect | None:
     """
     Return the canary's rate over stable's, with bounds that hold at every look (95 %).
@@ -72,20 +95,10 @@ def effect(evidence: CountsEvidence, since: int = 0) -> Effect | None:
     Effect or None
         None if no bad event was counted on either side: a ratio of nothing is unknown.
     """
-    known = _EFFECTS.setdefault(evidence, {})
-    if since not in known:
-        known[since] = _effect(evidence, since)
-    return known[since]
-
-
-_EFFECTS: Final[WeakKeyDictionary[CountsEvidence, dict[int, Effect | None]]] = WeakKeyDictionary()
-"""Effects of evidence that is still in use: reason, forecast and costs of a verdict all ask for the same one."""
-
-
-def _effect(evidence: CountsEvidence, since: int) -> Effect | None:
-    looks = evidence.prepared.looks.between(since, len(evidence.ends))
-    events = np.where(looks.used, looks.bad_canary + looks.bad_baseline, 0.0).sum()
-    if events == 0:
+    looks = evidence.prepared.looks
+    if since:
+        looks = looks.between(since, len(evidence.ends))
+    if not (looks.used & (looks.bad_canary + looks.bad_baseline > 0)).any():
         return None
     above, below = (summed_likelihood(looks, sign, Null())[0] for sign in SIGNS)
     found = confidence(above, below, float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1])
@@ -116,7 +129,7 @@ def shown_effect(evidence: CountsEvidence, state: State) -> Effect | None:
         ``no_worse`` and ``better``: the bound on the side of harm is the limit at worst.
     """
     started = fault_start(evidence) if state is State.WORSE else None
-    found = effect(evidence, started or 0)
+    found = effect(evidence, started) if started else effect(evidence)
     if found is None:
         return None
     falls = evidence.question.swapped
@@ -133,26 +146,22 @@ def shown_effect(evidence: CountsEvidence, state: State) -> Effect | None:
     return replace(found, low=low, high=high, estimate=min(max(found.estimate, low), high))
 
 
+@once
 def counts_by_step(evidence: CountsEvidence) -> tuple[StepCounts, ...]:
     """Return the counts of both sides at each weight, in order; their sums are the counts of the run."""
     looks = evidence.prepared.looks
-    canary = looks.bad_canary[0], looks.total_canary[0]
-    baseline = looks.bad_baseline[0], looks.total_baseline[0]
+    canary = looks.bad_canary, looks.total_canary
+    baseline = looks.bad_baseline, looks.total_baseline
     if evidence.question.swapped:
         canary, baseline = baseline, canary
-    sound = ~evidence.prepared.inconsistent[0]
-    bounds = [0, *(int(k) for k in np.flatnonzero(evidence.steps)), len(evidence.ends)]
+    each = np.concatenate([*canary, *baseline])
+    if evidence.prepared.inconsistent.any():
+        each = np.where(evidence.prepared.inconsistent, 0.0, each)
+    starts = [0, *(k for k in np.flatnonzero(evidence.steps).tolist() if k)]
+    ends = [*starts[1:], len(evidence.ends)]
     return tuple(
-        StepCounts(
-            first=start,
-            last=end - 1,
-            canary_bad=float(canary[0][start:end][sound[start:end]].sum()),
-            canary_total=float(canary[1][start:end][sound[start:end]].sum()),
-            baseline_bad=float(baseline[0][start:end][sound[start:end]].sum()),
-            baseline_total=float(baseline[1][start:end][sound[start:end]].sum()),
-        )
-        for start, end in itertools.pairwise(bounds)
-        if end > start
+        StepCounts(first=start, last=end - 1, canary_bad=x, canary_total=n, baseline_bad=y, baseline_total=m)
+        for start, end, (x, n, y, m) in zip(starts, ends, np.add.reduceat(each, starts, axis=1).T.tolist(), strict=True)
     )
 
 

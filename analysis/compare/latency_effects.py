@@ -68,35 +68,31 @@ def shift_effect(evidence: LatencyEvidence, look: int = -1) -> Effect | None:
     return Effect(estimate=math.exp(mean), low=math.exp(mean - half), high=math.exp(mean + half), level=LEVEL)
 
 
-def edge_effect(evidence: LatencyEvidence, row: int, *, bounded: bool = True) -> EdgeEffect:
-    """Return what is shown of one weighed edge, row of ``evidence.prepared.rows``; unbounded: without its effect."""
+def edges(evidence: LatencyEvidence) -> tuple[EdgeEffect, ...]:
+    """Return every weighed edge, rising; without their effects, which would cost most of a report."""
     prepared = evidence.prepared
-    looks, used = prepared.rows.looks, prepared.used[0]
-
-    def share(bad: np.ndarray, total: np.ndarray) -> float:
-        whole = float(total[row, used].sum())
-        return float(bad[row, used].sum()) / whole if whole > 0 else math.nan
-
-    found = None
-    if bounded:
-        own = looks.chosen(np.array([row]))
-        if np.where(own.used, own.bad_canary + own.bad_baseline, 0.0).sum() > 0:
-            above, below = (summed_likelihood(own, sign, Null())[0] for sign in SIGNS)
-            found = confidence(above, below, float(own.pod_factor[0, -1]), own.pod_weights[0, -1])
-    return EdgeEffect(
-        edge=float(evidence.edges[prepared.edge[row]]),
-        slo=bool(prepared.slo[row]),
-        canary=share(looks.bad_canary, looks.total_canary),
-        baseline=share(looks.bad_baseline, looks.total_baseline),
-        effect=found,
-        warn=float(evidence.edge_warn[row, -1]),
-        tolerated=float(evidence.edge_tolerated[row, -1]),
+    looks = prepared.rows.looks
+    counts = looks.bad_canary, looks.total_canary, looks.bad_baseline, looks.total_baseline
+    slow, tried, slow_stable, stable = np.stack(counts) @ prepared.used[0].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # nothing was asked
+        shares = slow / tried, slow_stable / stable
+    columns = (
+        evidence.edges[prepared.edge], prepared.slo, *shares,
+        evidence.edge_warn[:, -1], evidence.edge_tolerated[:, -1],
+    )  # fmt: skip
+    return tuple(
+        EdgeEffect(edge=edge, slo=slo, canary=canary, baseline=baseline, effect=None, warn=warn, tolerated=tolerated)
+        for edge, slo, canary, baseline, warn, tolerated in zip(*(each.tolist() for each in columns), strict=True)
     )
 
 
-def edges(evidence: LatencyEvidence, *, bounded: bool = True) -> tuple[EdgeEffect, ...]:
-    """Return every weighed edge, rising; unbounded: without their effects, which cost most of a report."""
-    return tuple(edge_effect(evidence, row, bounded=bounded) for row in range(len(evidence.prepared.edge)))
+def bounded(evidence: LatencyEvidence, row: int) -> Effect | None:
+    """Return the canary's share over stable's beyond one edge, with bounds; None if nothing passed it on a side."""
+    own = evidence.prepared.rows.looks.chosen(np.array([row]))
+    if not (own.used & (own.bad_canary + own.bad_baseline > 0)).any():
+        return None
+    above, below = (summed_likelihood(own, sign, Null())[0] for sign in SIGNS)
+    return confidence(above, below, float(own.pod_factor[0, -1]), own.pod_weights[0, -1])
 
 
 def shown_edge(evidence: LatencyEvidence) -> EdgeEffect | None:
@@ -105,7 +101,7 @@ def shown_edge(evidence: LatencyEvidence) -> EdgeEffect | None:
     guards = np.flatnonzero(evidence.prepared.guard)
     if (row is None or evidence.edge_warn[row, -1] < LEANING) and guards.size:
         row = int(guards[0])
-    return None if row is None else edge_effect(evidence, row)
+    return None if row is None else replace(edges(evidence)[row], effect=bounded(evidence, row))
 
 
 def effect(evidence: LatencyEvidence, *, proved: bool = False) -> Effect | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.bounds import LEVEL, confidences
+from analysis.bounds import LEVEL, confidence
 from analysis.compare.counts import CountsEvidence
 from analysis.compare.gauges import GaugeEvidence
 from analysis.compare.latency import LatencyEvidence
@@ -29,7 +29,7 @@ from analysis.student import half_width
 from analysis.types import Effect
 
 MOST_POINTS = 40
-"""Looks of which the bounds are worked out: each costs up to 35 ms where the pods change all the time."""
+"""Looks of which the bounds are worked out: each costs up to a millisecond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -147,7 +147,8 @@ def counts_track(evidence: CountsEvidence) -> Track | None:
     seen = evidence.prepared.looks
     events = np.cumsum(np.where(seen.used, seen.bad_canary + seen.bad_baseline, 0.0)[0])[looks]
     above, below = (np.cumsum(log_likelihood(seen, sign, Null())[0], axis=0)[looks] for sign in (1, -1))
-    found = confidences(above, below, seen.pod_factor[0, looks], seen.pod_weights[0, looks])
+    factors = seen.pod_factor[0, looks].tolist()
+    found = list(map(confidence, above, below, factors, seen.pod_weights[0, looks]))
     estimate, low, high = _columns([one if some > 0 else None for one, some in zip(found, events, strict=True)])
     question, share = evidence.question, evidence.bad_share
     tolerated, last_step = (

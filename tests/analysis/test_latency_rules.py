@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.compare.latency import weigh, with_next_weight
-from analysis.compare.latency_effects import compared, edges, guilt, largest_promote, shift_effect, shown_edge
+from analysis.compare.latency_effects import bounded, compared, edges, guilt, largest_promote, shift_effect, shown_edge
 from analysis.compare.latency_parts import LatencyQuestion
 from analysis.errors import InvalidInput
 from tests.analysis.latency_examples import EDGES, counts, release
@@ -298,8 +298,9 @@ def test_effects_hold_the_truth():
     shift = shift_effect(found)
     assert shift.low < 1.4 < shift.high
     assert shift.low > 1.1
-    for edge in edges(found):
-        assert edge.effect.low <= edge.canary / edge.baseline <= edge.effect.high
+    for row, edge in enumerate(edges(found)):
+        size = bounded(found, row)
+        assert size.low <= edge.canary / edge.baseline <= size.high
     named = shown_edge(found)
     text = compared("latency", found)
     assert len(text) < 120
