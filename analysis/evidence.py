@@ -154,7 +154,7 @@ def start_masses(steps: BoolArray, first: Integers) -> Floats:
     return np.where(number == 1, START_NOW, later) + np.where(known, START_AT_STEPS * 0.5**order, 0.0)
 
 
-def log_likelihood(looks: Looks, sign: Sign, null: Null, node: int | None = None) -> Floats:
+def log_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
     """
     Return what every node of the grid earns at every look.
 
@@ -166,40 +166,28 @@ def log_likelihood(looks: Looks, sign: Sign, null: Null, node: int | None = None
         1: the canary's ratio lies above the null's (abort); -1: below it (promote).
     null : Null
         Ratio and slack of the boundary.
-    node : int, optional
-        Only this one of the grid is asked for.
 
     Returns
     -------
-    (N, K, 156) float64, or (N, K, 1)
+    (N, K, 156) float64
         ``[sign g x_c - E (s(t + sign g) - s(t))] / phi_k``, ``s(z) = ln(1 + e**z)``, ``t = ln(rho n_c/n_s)``,
         ``phi_k = max(phi, E pi (1 - pi)/128)``: the cap bounds what one look can say, and depends on what is
         known before the events are split. 0 where a look is skipped.
     """
-    share, events, bad = _terms(looks, null)
-    nodes = slice(None) if node is None else slice(node, node + 1)
-    each = _growth(share, sign) if node is None else np.log1p(share[..., None] * np.expm1(sign * NODES[nodes]))
-    growth = each * -events[..., None]
-    growth += bad[..., None] * (sign * NODES[nodes])
+    share, events, bad = terms(looks, null)
+    growth = grown(share, sign) * -events[..., None]
+    growth += bad[..., None] * (sign * NODES)
     return np.asarray(growth)
 
 
 def summed_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
     """Return, (N, 156), the sum of `log_likelihood` over all looks: where only the sum is needed, at a tenth of it."""
-    count = looks.used.shape[1]
-
-    def more(first: int, known: Floats | None) -> tuple[Floats, Floats]:
-        share, events, bad = _terms(looks.between(first, count), null)
-        spent = events[..., None] * _growth(share, sign)
-        if known is not None:
-            spent[:, 0] += known
-        return bad, spent.sum(axis=1)  # one look after the other, whoever summed those before
-
-    bad, spent = SUMS.run(null.mark + repr(sign).encode(), looks.trail, more)
-    return np.asarray(bad.sum(axis=1)[:, None] * (sign * NODES) - spent)
+    share, events, bad = terms(looks, null)
+    sums = np.einsum("nk,nki->ni", events, grown(share, sign))
+    return np.asarray(bad.sum(axis=1)[:, None] * (sign * NODES) - sums)
 
 
-def _terms(looks: Looks, null: Null) -> tuple[Floats, Floats, Floats]:
+def terms(looks: Looks, null: Null) -> tuple[Floats, Floats, Floats]:
     """Return what a look's gain is made of, (N, K) each: the canary's share, all events and its own, over phi."""
     ratio = np.reshape(np.asarray(null.ratio, dtype=np.float64), (-1, 1))
     slack = np.reshape(np.asarray(null.slack, dtype=np.float64), (-1, 1))
@@ -213,7 +201,7 @@ def _terms(looks: Looks, null: Null) -> tuple[Floats, Floats, Floats]:
     return share, events / phi, bad / phi
 
 
-def _growth(share: Floats, sign: Sign) -> Floats:
+def grown(share: Floats, sign: Sign) -> Floats:
     """Return ``ln(1 + share (e**(sign g) - 1))``, (N, K, 156); rows with the same requests are worked out once."""
     rows = [row.tobytes() for row in share]
     first = {row: place for place, row in reversed(list(enumerate(rows)))}
@@ -379,7 +367,6 @@ def _promote(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, Pro
 
 ABORTS: Final[Resumed[AbortState]] = Resumed()
 PROMOTES: Final[Resumed[PromoteState]] = Resumed()
-SUMS: Final[Resumed[Floats]] = Resumed()
 GROWTHS: Final[Resumed[None]] = Resumed(32, shared=True)
 ALTERNATIVES: Final[Recalled[Floats]] = Recalled()
 """What earlier calls computed of the same looks, to go on from; the tables take a megabyte each, so they are few."""

@@ -14,7 +14,8 @@ import numpy as np
 from analysis.bounds import confidence, reachable_abort, reachable_promote
 from analysis.compare.arms import healthy_centres
 from analysis.compare.counts import CountsEvidence
-from analysis.evidence import SIGNS, Null, log_likelihood, summed_likelihood
+from analysis.evidence import Null
+from analysis.likelihoods import against_equality, gained
 from analysis.types import Effect, State
 
 Asked = ParamSpec("Asked")
@@ -72,10 +73,10 @@ def fault_start(evidence: CountsEvidence) -> int | None:
     first = evidence.first_look
     if first is None or not evidence.used.any():
         return None
-    node = int(summed_likelihood(evidence.prepared.looks, 1, Null())[0].argmax())
-    gain = log_likelihood(evidence.prepared.looks, 1, Null(), node)[0, :, 0]
+    looks = evidence.prepared.looks
+    gain = gained(looks, int(against_equality(looks)[0].argmax()))
     later = np.cumsum(gain[::-1])[::-1]
-    start = np.log(evidence.prepared.looks.start_mass[0, first:]) + later[first:]
+    start = np.log(looks.start_mass[0, first:]) + later[first:]
     return first + int(start.argmax())
 
 
@@ -100,8 +101,7 @@ def effect(evidence: CountsEvidence, since: int = 0) -> Effect | None:
         looks = looks.between(since, len(evidence.ends))
     if not (looks.used & (looks.bad_canary + looks.bad_baseline > 0)).any():
         return None
-    above, below = (summed_likelihood(looks, sign, Null())[0] for sign in SIGNS)
-    found = confidence(above, below, float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1])
+    found = confidence(*against_equality(looks), float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1])
     if not evidence.question.swapped:
         return found
     high = 1 / found.low if found.low > 0 else math.inf

@@ -11,7 +11,8 @@ from analysis import words
 from analysis.bounds import LEVEL, confidence, reachable_promote
 from analysis.compare.arms import healthy_centres
 from analysis.compare.latency import LatencyEvidence
-from analysis.evidence import SIGNS, Null, summed_likelihood
+from analysis.evidence import Null
+from analysis.likelihoods import against_equality
 from analysis.student import half_width
 from analysis.types import Effect
 
@@ -91,8 +92,7 @@ def bounded(evidence: LatencyEvidence, row: int) -> Effect | None:
     own = evidence.prepared.rows.looks.chosen(np.array([row]))
     if not (own.used & (own.bad_canary + own.bad_baseline > 0)).any():
         return None
-    above, below = (summed_likelihood(own, sign, Null())[0] for sign in SIGNS)
-    return confidence(above, below, float(own.pod_factor[0, -1]), own.pod_weights[0, -1])
+    return confidence(*against_equality(own), float(own.pod_factor[0, -1]), own.pod_weights[0, -1])
 
 
 def shown_edge(evidence: LatencyEvidence) -> EdgeEffect | None:

@@ -24,6 +24,7 @@ from analysis.evidence import (
     summed_likelihood,
 )
 from analysis.grid import HARM, NODES, POD_PRIOR, Floats, alternative, null_weights
+from analysis.likelihoods import against_equality, gained
 from tests.analysis import slow_process
 
 
@@ -287,7 +288,15 @@ def test_the_sum_of_all_looks_is_the_sum_of_each(sign):
     looks, null = ramp(3), Null(ratio=1.5, slack=0.001)
     each = log_likelihood(looks, sign, null)
     np.testing.assert_allclose(summed_likelihood(looks, sign, null), each.sum(axis=1), rtol=1e-10, atol=1e-10)
-    assert np.array_equal(log_likelihood(looks, sign, null, 70)[..., 0], each[..., 70])
+
+
+def test_what_looks_say_against_equality_is_what_each_says_of_either_side():
+    """The sums of both sides, and one ratio look by look."""
+    looks = ramp(3)
+    each = [log_likelihood(looks, sign, Null())[0] for sign in (1, -1)]
+    for found, expected in zip(against_equality(looks), each, strict=True):
+        np.testing.assert_allclose(found, expected.sum(axis=0), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(gained(looks, 70), each[0][:, 70], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("cut", [1, 3, 5, 11])
