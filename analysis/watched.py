@@ -23,7 +23,7 @@ KEPT: Final = 16
 """Runs of which the numbers are kept, at most 4 MiB each."""
 
 
-BLOCKS: Final = 8
+BLOCKS: Final = 4
 """Pieces in which the numbers of a run are kept, until they are put together again."""
 
 
@@ -58,7 +58,7 @@ class _Past:
             begin = end - block[0].shape[1]
             for mine, other in zip(block, columns, strict=True):
                 ours, theirs = mine[:, : max(both - begin, 0)], other[:, begin : min(end, both)]
-                if not np.array_equal(ours.view(np.uint64), theirs.view(np.uint64)):
+                if not (ours.view(np.uint64) == theirs.view(np.uint64)).all():
                     return False
             end = begin
         return True
@@ -66,7 +66,7 @@ class _Past:
     def followed(self, columns: Sequence[Floats]) -> _Past:
         """Return the same with the looks that ``columns`` have more."""
         digests, first, count = list(self.digests), self.count, columns[0].shape[1]
-        looks = [np.moveaxis(column[:, first:], 1, 0).reshape(count - first, -1) for column in columns]
+        looks = [column[:, first:].swapaxes(0, 1).reshape(count - first, -1) for column in columns]
         for row in np.concatenate(looks, axis=1):
             digests.append(sha256(digests[-1] + row.data).digest())
         kept, begin = (self.blocks, first) if len(self.blocks) < BLOCKS else ((), 0)

@@ -75,8 +75,8 @@ class LatencyArms:
     @property
     def origin(self) -> Origin:
         """What tells these releases from others; of a large batch, of which nothing is remembered, nothing."""
-        sides = [np.moveaxis(side, 2, 1) for side in (self.canary, self.baseline)]
-        trail = Watched([*sides, self.left_out.astype(np.float64), np.broadcast_to(self.seconds, self.left_out.shape)])
+        sides = [side.swapaxes(1, 2) for side in (self.canary, self.baseline)]
+        trail = Watched([*sides, np.where(self.left_out, -1.0, 1.0) * self.seconds])
         if len(self.left_out) > LARGEST_BATCH:
             return Origin(trail=trail, frame=b"")
         frame = sha256(repr((self.visible, self.slo.tolist(), self.edges.tolist())).encode())
@@ -216,7 +216,7 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     origin = origin.narrowed(first.tobytes(), slot.tobytes())  # found later than the looks before, of which both hold
     marks, steps = seen_and_settled(n_c, n_s)
     looks = _without_noise(sides, used, arms)
-    shift, score_from_run = scores_over_run(looks, stable, slot, arms.noise)
+    shift, score_from_run = scores_over_run(looks, stable, slot, arms.noise, origin)
     tails = tails_over_run(stable, arms.noise, origin)
     usable = usable_edges(tails.requests, tails.exceedance, arms.slo)
     guard = guard_edge(tails.exceedance, usable)

@@ -14,8 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compare.latency_sums import Origin, Sums, counted, sums_of
-from analysis.compare.podnoise import PodNoise, spread_of_pods
-from analysis.compare.score_noise import FEWEST_DOF, FEWEST_SLOTS, ScoreNoise, lone_noise, looks_per_slot, score_noise
+from analysis.compare.podnoise import spread_of_pods
+from analysis.compare.score_noise import (
+    FEWEST_DOF,
+    FEWEST_SLOTS,
+    ScoreNoise,
+    looks_per_slot,
+    mean_look,
+    noise_over_run,
+    pod_rate,
+    pods_worth,
+    score_noise,
+)
 from analysis.compare.scores import ShiftLooks, Side, complete
 from analysis.compare.tails import FEWEST_REQUESTS, TailNoise, exceeding, tail_noise
 from analysis.grid import Floats
@@ -24,7 +34,7 @@ from analysis.types import BoolArray
 
 Rows = NDArray[np.int64]
 _T = TypeVar("_T")
-SCORE_FIELDS: Final = ("long_run", "dof", "pod_rate", "spread", "spread_dof")
+SCORE_FIELDS: Final = ("long_run", "dof", "pod_rate", "spread", "spread_dof", "bets")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -195,7 +205,7 @@ def _learn(side: Side, above: Floats, edges: Floats, seconds: Floats, visible: b
     served = side.requests > 0
     lasted = np.where(served, seconds, 0.0).sum(axis=1)
     return LatencyNoise(
-        score=score_noise(side, seconds, looks_per_slot(side.total), running=False),
+        score=score_noise(side, seconds, looks_per_slot(side.total)),
         tail=tail_noise(above, side.total, edges, visible),
         looks=served.sum(axis=1),
         requests_per_second=side.requests.sum(axis=1) / np.where(lasted > 0, lasted, 1.0),
@@ -203,7 +213,7 @@ def _learn(side: Side, above: Floats, edges: Floats, seconds: Floats, visible: b
 
 
 def scores_over_run(
-    looks: ShiftLooks, stable: Stable, slot: Rows, before: LatencyNoise | None
+    looks: ShiftLooks, stable: Stable, slot: Rows, before: LatencyNoise | None, origin: Origin
 ) -> tuple[ShiftLooks, BoolArray]:
     """
     Return the looks of the score with the noise in use at each.
@@ -217,6 +227,8 @@ def scores_over_run(
         Looks of a slot, from `analysis.compare.score_noise.slots_of`.
     before : LatencyNoise or None
         Of history.
+    origin : Origin
+        Where all of them come from.
 
     Returns
     -------
@@ -227,43 +239,31 @@ def scores_over_run(
     """
     shape = looks.used.shape
     known = before.score_known if before is not None else np.zeros(shape[0], dtype=bool)
-    values = {name: np.ones(shape) for name in SCORE_FIELDS}
-    bets = np.zeros(shape, dtype=bool)
-    if before is not None and known.any():
-        spread, spread_dof = spread_of_pods(before.score.pods, None)
-        found = (before.score.long_run, before.score.pods.dof, before.score.pod_rate, spread, spread_dof)
-        for name, value in zip(SCORE_FIELDS, found, strict=True):
-            values[name][known] = value[known]
-        bets[known] = True
+    if before is None or not known.any():
+        return _scores_of_run(looks, stable, slot, origin), ~known
+    spread, spread_dof = spread_of_pods(before.score.pods, None)
+    learned = (before.score.long_run, before.score.pods.dof, before.score.pod_rate, spread, spread_dof, known[:, None])
+    found: dict[str, Any] = {
+        name: np.broadcast_to(value, shape) for name, value in zip(SCORE_FIELDS, learned, strict=True)
+    }
     if not known.all():
-        running, bets_running = _scores_of_run(looks, stable, slot)
-        for name in SCORE_FIELDS:
-            values[name][~known] = running[name][~known]
-        bets[~known] = bets_running[~known]
-    return replace(
-        looks, bets=bets, long_run=values["long_run"], dof=values["dof"], pod_rate=values["pod_rate"],
-        spread=values["spread"], spread_dof=values["spread_dof"],
-    ), ~known  # fmt: skip
+        running = _scores_of_run(looks, stable, slot, origin)
+        found = {name: np.where(known[:, None], value, getattr(running, name)) for name, value in found.items()}
+    return replace(looks, **found), ~known
 
 
-def _scores_of_run(looks: ShiftLooks, stable: Stable, slot: Rows) -> tuple[dict[str, Floats], BoolArray]:
-    side = stable.side
-    pods_seen = (np.cumsum(side.total, axis=2) > 0).sum(axis=1)[:, stable.early :]
-    lone = (pods_seen < 2) | (not looks.visible)
-    found = score_noise(side, stable.seconds, slot, running=True)
-    pods = _mapped(lambda v: v[:, stable.early :], found.pods)
-    if lone.any():
-        single = lone_noise(looks, slot)
-        pods = _mapped(lambda v, w: np.where(lone, v, w), single, pods)
-    long_run = pods.long_run * found.slot_seconds[:, stable.early :]
+def _scores_of_run(looks: ShiftLooks, stable: Stable, slot: Rows, origin: Origin) -> ShiftLooks:
+    """Return the looks with what the run itself tells of the noise."""
+    side, early = stable.side, stable.early
+    pods, alone = noise_over_run(looks, side, slot, origin)
+    if alone.any():
+        pods = replace(pods, long_run=np.where(alone, pods.long_run / pods_worth(looks), pods.long_run))
+    long_run = pods.long_run * (slot[:, None] * mean_look(stable.seconds)[early:])
     elapsed = np.cumsum(np.where(looks.used, looks.seconds, 0.0), axis=1)
     of_mean = long_run / np.where(elapsed > 0, elapsed, looks.seconds)
-    spread, spread_dof = spread_of_pods(pods, np.where(lone, 0.0, of_mean))
-    rate = np.where(lone, 0.0, found.pod_rate[:, stable.early :])
-    bets = (pods.dof >= FEWEST_DOF) & (pods.samples >= FEWEST_SLOTS)
-    found_values = (long_run, pods.dof, rate, spread, spread_dof)
-    return dict(zip(SCORE_FIELDS, found_values, strict=True)), bets
-
-
-def _mapped(change: Any, *noises: PodNoise) -> PodNoise:
-    return PodNoise(**{f.name: change(*(getattr(n, f.name) for n in noises)) for f in fields(PodNoise)})
+    spread, spread_dof = spread_of_pods(pods, np.where(alone, 0.0, of_mean))
+    return replace(
+        looks, long_run=long_run, dof=pods.dof, spread=spread, spread_dof=spread_dof,
+        pod_rate=np.where(alone, 0.0, pod_rate(side, stable.seconds)[:, early:]),
+        bets=(pods.dof >= FEWEST_DOF) & (pods.samples >= FEWEST_SLOTS),
+    )  # fmt: skip

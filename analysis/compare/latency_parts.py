@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from analysis.compare.latency_arms import PreparedLatency, Rows
 from analysis.compare.latency_sums import Origin
-from analysis.compare.scores import Shift, ShiftLooks, ShiftState, shift_from
+from analysis.compare.scores import SHIFT, Shift, ShiftLooks, ShiftState, shift_from
 from analysis.compare.tails import both_nulls, tolerated_ratio
 from analysis.errors import InvalidInput
 from analysis.evidence import Null
@@ -123,14 +123,11 @@ def shift_over(looks: ShiftLooks, origin: Origin) -> Shift:
 
     def more(first: int, state: ShiftState | None) -> tuple[Floats, ShiftState]:
         found, after = shift_from(looks.between(first, count), state)
-        return np.stack([getattr(found, name) for name in _SHIFT], axis=-1), after
+        return np.stack([getattr(found, name) for name in SHIFT], axis=-1), after
 
     packed, _ = SHIFTS.run(origin.frame, origin.trail, more)
-    parts = dict(zip(_SHIFT, np.moveaxis(packed, -1, 0), strict=True))
+    parts = dict(zip(SHIFT, packed.transpose(2, 0, 1), strict=True))
     return Shift(**{**parts, "bets": parts["bets"] > 0})
-
-
-_SHIFT: Final = tuple(each.name for each in fields(Shift))
 
 
 def by_look(origin: Origin, count: int, work: Callable[[int, int], Floats]) -> Floats:

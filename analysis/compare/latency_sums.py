@@ -84,18 +84,18 @@ def sums_of(counts: Floats, edges: Floats, left_out: BoolArray, origin: Origin |
 
     def more(seen: int, known: Floats | None) -> tuple[Floats, Floats]:
         whole = counted(counts[:, :, seen:], left_out[:, seen:])
-        total = np.ascontiguousarray(np.moveaxis(whole.sum(axis=-1), 1, -1))
-        plain = np.moveaxis((whole * middle).sum(axis=-1), 1, -1)  # a product would round by how many looks there are
-        buckets = whole.sum(axis=1)
-        upto = so_far(total, known, axis=1)
-        of_look = total.sum(axis=-1), np.ascontiguousarray(plain).sum(axis=-1), (buckets * middle**2).sum(axis=-1)
+        parts = whole, whole * middle  # a product of matrices would round by how many looks there are
+        total, plain = (np.ascontiguousarray(np.add.reduce(part, axis=-1).swapaxes(1, 2)) for part in parts)
+        buckets = np.add.reduce(whole, axis=1)
+        upto = so_far(total, known)
+        of_look = (np.add.reduce(part, axis=-1) for part in (total, plain, buckets * middle**2))
         shares = squared_shares(total), squared_shares(upto)
         told = np.stack([*of_look, *shares], axis=-1)
         return np.concatenate([total, plain, told, exceeding(buckets)], axis=-1), upto[:, -1]
 
     packed, _ = more(0, None) if origin is None else SUMS.run(origin.frame, origin.trail, more)
-    total, plain = (np.moveaxis(packed[..., first : first + replicas], -1, 1) for first in (0, replicas))
-    requests, latency, square, shares, lasting = np.moveaxis(packed[..., 2 * replicas : 2 * replicas + 5], -1, 0)
+    total, plain = (packed[..., first : first + replicas].swapaxes(1, 2) for first in (0, replicas))
+    requests, latency, square, shares, lasting = packed[..., 2 * replicas : 2 * replicas + 5].transpose(2, 0, 1)
     side = Side(total=total, plain=plain, requests=requests, latency=latency, square=square, shares=shares)
     return Sums(side=side, above=packed[..., 2 * replicas + 5 :], lasting=lasting)
 

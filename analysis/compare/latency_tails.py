@@ -58,8 +58,10 @@ class TailsOverRun:
     def at(self, packed: Floats) -> TailsOverRun:
         """Return the same edges with what holds at other looks."""
         edges = self.slope.shape[1]
-        phi, variance, dof, bets = np.split(packed, [edges, 2 * edges, 2 * edges + 1], axis=-1)
-        return replace(self, phi=phi, variance=variance, dof=dof[..., 0], bets=bets[..., 0] > 0)
+        return TailsOverRun(
+            requests=self.requests, exceedance=self.exceedance, slope=self.slope, overruled=self.overruled,
+            phi=packed[..., :edges], variance=packed[..., edges:-2], dof=packed[..., -2], bets=packed[..., -1] > 0,
+        )  # fmt: skip
 
     def going_on(self, looks: int) -> TailsOverRun:
         """Return so many looks more at which all stands as at the last one, to be written into."""
@@ -121,12 +123,15 @@ def tails_over_run(stable: Stable, before: LatencyNoise | None, origin: Origin) 
     due = _due(seen, ~known)
 
     def more(first: int, state: TailsOverRun | None) -> tuple[Floats, TailsOverRun]:
+        here = np.flatnonzero(due[:, first:].any(axis=0)).tolist()
+        if state is not None and not here:
+            return np.repeat(state.packed, count - first, axis=1), state
         opening = state or _unknown(releases, len(stable.edges))
         tails = opening.going_on(count - first)
         if state is None and before is not None and known.any():
             rows = np.flatnonzero(known)
             tails.adopt(rows, 0, rows_of(before, rows))
-        for look in np.flatnonzero(due[:, first:].any(axis=0)).tolist():
+        for look in here:
             rows = np.flatnonzero(due[:, first + look])
             fresh, old = stable.learned(rows, first + look), known[rows]
             tails.overrule(rows[old], look, fresh.tail.phi[old])

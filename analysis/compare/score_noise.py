@@ -12,9 +12,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.compare.latency_sums import Origin
 from analysis.compare.podnoise import PodNoise, deviations, pod_noise
 from analysis.compare.scores import ShiftLooks, Side
 from analysis.grid import Floats
+from analysis.resumed import Resumed
+from analysis.types import BoolArray
+
+Rows = NDArray[np.int64]
 
 SLOT_REQUESTS: Final = 20.0  # requests of a pod that a score must rest on; quieter services pool their looks
 FEWEST_SLOTS: Final = 10
@@ -47,7 +52,7 @@ class ScoreNoise:
         return self.pods.long_run * self.slot_seconds
 
 
-def looks_per_slot(total: Floats) -> NDArray[np.int64]:
+def looks_per_slot(total: Floats) -> Rows:
     """
     Return, (N,), how many looks make a slot in which a pod serves 20 requests on average.
 
@@ -63,7 +68,7 @@ def looks_per_slot(total: Floats) -> NDArray[np.int64]:
     return np.asarray(np.clip(slot, 1, most), dtype=np.int64)
 
 
-def slots_of(side: Side) -> NDArray[np.int64]:
+def slots_of(side: Side) -> Rows:
     """Return `looks_per_slot` of N runs, (N,), by the first ten looks in which stable served, of side (N, R, K)."""
     served = np.cumsum(side.requests > 0, axis=1)
     enough = served[:, -1] >= FEWEST_SLOTS
@@ -71,9 +76,9 @@ def slots_of(side: Side) -> NDArray[np.int64]:
     return np.concatenate([looks_per_slot(side.total[i : i + 1, :, :end]) for i, end in enumerate(opening)])
 
 
-def score_noise(side: Side, seconds: Floats, slot: NDArray[np.int64], *, running: bool) -> ScoreNoise:
+def score_noise(side: Side, seconds: Floats, slot: Rows) -> ScoreNoise:
     """
-    Return the noise that stable pods show among themselves.
+    Return the noise that stable pods show among themselves in the whole of history.
 
     Parameters
     ----------
@@ -83,30 +88,43 @@ def score_noise(side: Side, seconds: Floats, slot: NDArray[np.int64], *, running
         Length of each look.
     slot : (N,) int
         From `looks_per_slot`.
-    running : bool
-        True: figures at each look, of what was closed by then; False: of the whole of history.
     """
-    count = side.total.shape[2]
-    ends = np.arange(1, count + 1) if running else np.array([count])
+    return ScoreNoise(
+        pods=_among_pods(side, slot, np.array([len(seconds)]), running=False),
+        slot_seconds=slot[:, None] * mean_look(seconds)[-1:],
+        pod_rate=pod_rate(side, seconds)[:, -1:],
+    )
+
+
+def _among_pods(side: Side, slot: Rows, ends: Rows, *, running: bool) -> PodNoise:
+    """Return the noise, (N, P), that stable pods show among themselves in the first so many looks (P,)."""
     parts: list[PodNoise] = []
-    order: list[NDArray[np.int64]] = []
+    order: list[Rows] = []
     for size in np.unique(slot):
         rows = np.flatnonzero(slot == size)
-        scores = _pooled(side.plain[rows], int(size)), _pooled(side.total[rows], int(size))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.where(scores[1] > 0, scores[0] / scores[1], np.nan)
+        values = _mean(side.plain[rows], side.total[rows], int(size))
         away = deviations(values, np.ones((len(rows), 1, 1)))
-        parts.append(pod_noise(away, ends // size, running=running or bool(count // size < SETTLED_SLOTS)))
+        parts.append(pod_noise(away, ends // size, running=running or bool(ends[-1] // size < SETTLED_SLOTS)))
         order.append(rows)
-    back = np.argsort(np.concatenate(order))
-    pods = PodNoise(**{f.name: np.concatenate([getattr(p, f.name) for p in parts])[back] for f in fields(PodNoise)})
-    mean_look = np.cumsum(seconds) / np.arange(1, count + 1)
-    rate = _pod_rate(side, seconds)
-    return ScoreNoise(
-        pods=pods,
-        slot_seconds=slot[:, None] * (mean_look if running else mean_look[-1:]),
-        pod_rate=rate if running else rate[:, -1:],
-    )
+    return _joined(parts, np.argsort(np.concatenate(order)))
+
+
+def _mean(plain: Floats, total: Floats, size: int) -> Floats:
+    """Return the mean ln latency in slots of so many looks each; NaN without requests."""
+    plain, total = _pooled(plain, size), _pooled(total, size)
+    return np.where(total > 0, plain / np.where(total > 0, total, 1.0), np.nan)
+
+
+def _joined(parts: list[PodNoise], order: Rows) -> PodNoise:
+    return PodNoise(**{name: np.concatenate([getattr(p, name) for p in parts])[order] for name in _FIGURES})
+
+
+_FIGURES: Final = tuple(each.name for each in fields(PodNoise))
+
+
+def mean_look(seconds: Floats) -> Floats:
+    """Return, (T,), the mean length of the looks so far."""
+    return np.asarray(np.cumsum(seconds) / np.arange(1, len(seconds) + 1))
 
 
 def _pooled(values: Floats, size: int) -> Floats:
@@ -117,14 +135,60 @@ def _pooled(values: Floats, size: int) -> Floats:
     return np.asarray(values[..., : whole * size].reshape(*values.shape[:-1], whole, size).sum(axis=-1))
 
 
-def _pod_rate(side: Side, seconds: Floats) -> Floats:
+def pod_rate(side: Side, seconds: Floats) -> Floats:
     """Return, (N, T), requests per second of a typical pod in the looks so far."""
     pods = 1 / np.maximum(side.shares, 1e-9)
     lasted = np.cumsum(np.where(side.requests > 0, pods * seconds, 0.0), axis=1)
     return np.asarray(np.cumsum(side.requests, axis=1) / np.maximum(lasted, 1e-9))
 
 
-def lone_noise(looks: ShiftLooks, slot: NDArray[np.int64]) -> PodNoise:
+def noise_over_run(looks: ShiftLooks, side: Side, slot: Rows, origin: Origin) -> tuple[PodNoise, BoolArray]:
+    """
+    Return the noise that was known at each look of a run.
+
+    Parameters
+    ----------
+    looks : ShiftLooks
+        The run, K looks.
+    side : Side
+        Stable, (N, R, E + K): with the looks before it.
+    slot : (N,) int
+        From `looks_per_slot`.
+    origin : Origin
+        Of both; slots of another size are another one.
+
+    Returns
+    -------
+    noise : PodNoise
+        (N, K), of the slots closed by each look.
+    alone : (N, K) bool
+        Where it is that of the difference of the sides: a lone stable pod so far, or pods that cannot be seen. Nothing
+        is known then of how pods differ.
+    """
+    count, early = looks.used.shape[1], side.requests.shape[1] - looks.used.shape[1]
+    seen = np.count_nonzero(np.logical_or.accumulate(side.total > 0, axis=2), axis=1)[:, early:]
+    alone = (seen < 2) | (not looks.visible)
+
+    def more(first: int, _: None) -> tuple[Floats, None]:
+        begin = max(min(first, count - 2), 0)  # never one look: numpy adds the pods of a single column in another order
+        ends = np.arange(begin + 1, count + 1)
+        noise = _among_pods(side, slot, early + ends, running=True)
+        figures = [getattr(noise, name) for name in _FIGURES]
+        here = alone[:, begin:]
+        if here.any():
+            single = _lone_noise(looks, slot, ends)
+            figures = [np.where(here, getattr(single, name), own) for name, own in zip(_FIGURES, figures, strict=True)]
+        return np.stack(figures, axis=-1)[:, first - begin :], None
+
+    packed, _ = RUNS.run(origin.frame, origin.trail, more)
+    return PodNoise(**dict(zip(_FIGURES, packed.transpose(2, 0, 1), strict=True))), alone
+
+
+RUNS: Final[Resumed[None]] = Resumed(shared=True)
+"""What earlier calls knew of the noise at each look."""
+
+
+def _lone_noise(looks: ShiftLooks, slot: Rows, ends: Rows) -> PodNoise:
     """
     Return the noise from the difference of the sides itself: a lone stable pod, or pods that cannot be seen.
 
@@ -133,28 +197,31 @@ def lone_noise(looks: ShiftLooks, slot: NDArray[np.int64]) -> PodNoise:
     looks : ShiftLooks
     slot : (N,) int
         Looks per slot.
+    ends : (P,) int
+        Numbers of looks.
 
     Returns
     -------
     PodNoise
-        (N, K), of the slots closed by each look; nothing is known of how pods differ. Divided by
-        the number of pods' worth of noise in the difference.
+        (N, P), of the slots closed by each of these looks; nothing is known of how pods differ. The long-run
+        variance is to be divided by `pods_worth`.
     """
-    count = looks.used.shape[1]
-    ends = np.arange(1, count + 1)
     found: list[PodNoise] = []
     for row, size in enumerate(slot):
         used = looks.used[row]
-        means = []
-        for side in (looks.canary, looks.baseline):
-            plain = _pooled(np.where(used, side.latency[row], 0.0), int(size))
-            total = _pooled(np.where(used, side.requests[row], 0.0), int(size))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                means.append(np.where(total > 0, plain / total, np.nan))
+        means = [
+            _mean(np.where(used, side.latency[row], 0.0), np.where(used, side.requests[row], 0.0), int(size))
+            for side in (looks.canary, looks.baseline)
+        ]
         found.append(pod_noise((means[0] - means[1])[None, None, :], ends // int(size), running=True))
-    pods = PodNoise(**{f.name: np.concatenate([getattr(p, f.name) for p in found]) for f in fields(PodNoise)})
-    shares = looks.canary.shares + looks.baseline.shares
-    steps = np.maximum(np.cumsum(looks.used, axis=1), 1)
-    mean_share = np.cumsum(np.where(looks.used, shares, 0.0), axis=1) / steps
-    worth = np.where(mean_share > 0, mean_share, 1.0) if looks.visible else 2.0
-    return replace(pods, long_run=pods.long_run / worth, between=np.zeros_like(pods.between))
+    pods = _joined(found, np.arange(len(slot)))
+    return replace(pods, between=np.zeros_like(pods.between))
+
+
+def pods_worth(looks: ShiftLooks) -> Floats:
+    """Return, (N, K), how many pods' worth of noise the difference of the sides holds."""
+    if not looks.visible:
+        return np.full(looks.used.shape, 2.0)
+    shares = np.where(looks.used, looks.canary.shares + looks.baseline.shares, 0.0)
+    mean = np.cumsum(shares, axis=1) / np.maximum(np.cumsum(looks.used, axis=1), 1)
+    return np.where(mean > 0, mean, 1.0)

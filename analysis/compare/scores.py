@@ -8,6 +8,7 @@ blind to a thin tail by design; ``tails.py`` sees that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -84,8 +85,9 @@ def complete(counts: Floats) -> Floats:
 
 def squared_shares(total: Floats) -> Floats:
     """Return the sum of squared shares of the pods, (..., R), in their requests; 1 where there are none."""
-    whole = total.sum(axis=-1)
-    return np.where(whole > 0, (total**2).sum(axis=-1) / np.where(whole > 0, whole, 1.0) ** 2, 1.0)
+    whole = np.add.reduce(total, axis=-1)
+    served = whole > 0
+    return np.where(served, np.add.reduce(total**2, axis=-1) / np.where(served, whole, 1.0) ** 2, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,16 +126,16 @@ class ShiftLooks:
 
     def between(self, first: int, last: int) -> ShiftLooks:
         """Return looks ``first <= k < last``: a weight step on its own."""
-        part = {f.name: getattr(self, f.name)[..., first:last] for f in fields(self) if f.name not in _WHOLE}
+        part = {name: getattr(self, name)[..., first:last] for name in _BY_LOOK}
         sides = self.canary.between(first, last), self.baseline.between(first, last)
-        return replace(self, canary=sides[0], baseline=sides[1], **part)
+        return ShiftLooks(canary=sides[0], baseline=sides[1], visible=self.visible, **part)
 
     def without(self, left_out: BoolArray) -> ShiftLooks:
         """Return the same looks, those of ``left_out`` ((K,) or (N, K)) skipped."""
         return replace(self, used=self.used & ~left_out)
 
 
-_WHOLE: Final = frozenset({"canary", "baseline", "visible"})
+_BY_LOOK: Final = tuple(f.name for f in fields(ShiftLooks) if f.name not in ("canary", "baseline", "visible"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -167,7 +169,7 @@ class Shift:
 
     def between(self, first: int, last: int) -> Shift:
         """Return looks ``first <= k < last``."""
-        return Shift(**{f.name: getattr(self, f.name)[:, first:last] for f in fields(self)})
+        return Shift(**{name: getattr(self, name)[:, first:last] for name in SHIFT})
 
     def slower(self, limit: Floats | float) -> Floats:
         """Return, (N, K), the log evidence for a shift above ``limit`` (ln of a ratio)."""
@@ -182,6 +184,10 @@ class Shift:
         return log_mixture(limit, self.pods[:, -1], self.spread_dof[:, -1])
 
 
+SHIFT: Final = tuple(each.name for each in fields(Shift))
+"""What is known of a shift at each look."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ShiftState:
     """
@@ -189,7 +195,7 @@ class ShiftState:
 
     Parameters
     ----------
-    sums : (14, N) float64
+    sums : (N, 14) float64
         Of what `_summands` returns, over the looks so far.
     canary, baseline : (N, R) float64
         The weight of each pod's requests so far.
@@ -230,18 +236,19 @@ def shift_from(looks: ShiftLooks, state: ShiftState | None) -> tuple[Shift, Shif
     weight = np.where(used, safe_c * safe_s / (safe_c + safe_s), 0.0)
     each = np.where(used, sides[0].latency / safe_c - sides[1].latency / safe_s, 0.0)
     of_pods = [
-        so_far((weight / safe)[..., None] * np.moveaxis(side.total, 1, -1), known, axis=1)  # pods lie side by side
+        so_far((weight / safe)[..., None] * side.total.swapaxes(1, 2), known)  # pods lie side by side
         for side, safe, known in (
             (sides[0], safe_c, None if state is None else state.canary),
             (sides[1], safe_s, None if state is None else state.baseline),
         )
     ]
     sums = so_far(_summands(looks, used, weight, each), None if state is None else state.sums)
-    whole, moment, of_canary, of_baseline = sums[0], sums[1], sums[2:8], sums[8:14]
+    whole, moment, *of_sides = sums.transpose(2, 0, 1)
+    of_canary, of_baseline = of_sides[:6], of_sides[6:]
     safe = np.where(whole > 0, whole, 1.0)
     wander = _wander(of_canary, looks.pod_rate) + _wander(of_baseline, looks.pod_rate)
     noise = np.maximum(looks.long_run * wander, _drawing(of_canary, of_baseline)) / safe**2
-    uneven = sum((own**2).sum(axis=-1) for own in of_pods) / safe**2 if looks.visible else 1.0
+    uneven = sum(np.add.reduce(own**2, axis=-1) for own in of_pods) / safe**2 if looks.visible else 1.0
     pods = looks.spread * uneven
     parts = pods**2 / looks.spread_dof + noise**2 / looks.dof
     found = Shift(
@@ -254,20 +261,20 @@ def shift_from(looks: ShiftLooks, state: ShiftState | None) -> tuple[Shift, Shif
         spread_dof=looks.spread_dof,
         bets=looks.bets & (whole > 0),
     )
-    return found, ShiftState(sums=sums[..., -1], canary=of_pods[0][:, -1], baseline=of_pods[1][:, -1])
+    return found, ShiftState(sums=sums[:, -1], canary=of_pods[0][:, -1], baseline=of_pods[1][:, -1])
 
 
-def so_far(values: Floats, known: Floats | None, axis: int = -1) -> Floats:
-    """Return sums over the looks up to each, along ``axis``, on top of what was ``known`` before the first."""
-    sums = values.copy()
+def so_far(values: Floats, known: Floats | None) -> Floats:
+    """Return sums over the looks of (N, K, ...) up to each, on top of what was ``known`` before the first, (N, ...)."""
     if known is not None:
-        np.moveaxis(sums, axis, 0)[0] += known
-    return np.cumsum(sums, axis=axis, out=sums)
+        values = values.copy()
+        values[:, 0] += known
+    return np.add.accumulate(values, axis=1)
 
 
 def _summands(looks: ShiftLooks, used: BoolArray, weight: Floats, each: Floats) -> Floats:
     """
-    Return, (14, N, K), what the shift is summed up of.
+    Return, (N, K, 14), what the shift is summed up of.
 
     The weight, the difference by weight, and of each side: requests, ln latency, its square, seconds of a pod that
     serves them, and what wandering and drawing add.
@@ -278,17 +285,17 @@ def _summands(looks: ShiftLooks, used: BoolArray, weight: Floats, each: Floats) 
         found += [np.where(used, part, 0.0) for part in (side.requests, side.latency, side.square)]
         found.append(np.where(used, looks.seconds / side.shares, 0.0))
         found += [squared * side.shares / looks.seconds, squared / np.where(used, side.requests, 1.0)]
-    return np.stack(found)
+    return np.stack(found, axis=-1)
 
 
-def _wander(sums: Floats, learned_at: Floats) -> Floats:
+def _wander(sums: Sequence[Floats], learned_at: Floats) -> Floats:
     """Return, (N, K), how far wandering pods of one side move the weighted sum, by their long-run variance."""
     served, _, _, lasted, wandered, _ = sums
     rate = np.where(lasted > 0, served / np.where(lasted > 0, lasted, 1.0), learned_at)
     return np.asarray(np.maximum(1.0, learned_at / np.maximum(rate, 1e-9)) * wandered)
 
 
-def _drawing(canary: Floats, baseline: Floats) -> Floats:
+def _drawing(canary: Sequence[Floats], baseline: Sequence[Floats]) -> Floats:
     """Return, (N, K), the variance of the weighted sum of differences if requests were drawn one by one."""
     rest_c, rest_s = (
         np.maximum(square - plain**2 / np.maximum(count, 1.0), 0.0) for count, plain, square, *_ in (canary, baseline)

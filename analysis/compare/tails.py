@@ -82,7 +82,7 @@ def exceeding(counts: Floats) -> Floats:
     -------
     (..., B-1) float64
     """
-    return np.asarray(np.cumsum(counts[..., :0:-1], axis=-1)[..., ::-1])
+    return np.asarray(np.add.accumulate(counts[..., :0:-1], axis=-1)[..., ::-1])
 
 
 def tail_noise(above: Floats, total: Floats, edges: Floats, visible: bool) -> TailNoise:
