@@ -13,6 +13,7 @@ from analysis.compare.latency_parts import LatencyQuestion
 from analysis.compare.latency_summary import from_summary
 from analysis.policy import Latency, Policy
 from analysis.record import QuestionRecord, Record, SideSeries
+from analysis.resumed import Recalled
 from analysis.silences import Silence
 from analysis.types import FloatArray, State
 
@@ -92,8 +93,18 @@ def _history(found: QuestionRecord, edges: FloatArray, length: float) -> tuple[L
     if found.history is None or "counts" not in found.history.fields:
         return None, None
     counts = found.history.fields["counts"]
-    noise, short = history_of(counts, edges, np.full(counts.shape[1], length), found.visible)
-    return noise, found.history if short is not None else None
+    seconds = np.full(counts.shape[1], length)
+
+    def learned() -> tuple[LatencyNoise, bool]:
+        noise, looks = history_of(counts, edges, seconds, found.visible)
+        return noise, looks is not None
+
+    noise, short = HISTORIES.value(repr(found.visible).encode(), (counts, edges, seconds), learned)
+    return noise, found.history if short else None
+
+
+HISTORIES: Final[Recalled[tuple[LatencyNoise, bool]]] = Recalled(32)
+"""What earlier calls learned of the same history, and whether that is too little."""
 
 
 def _rows(series: SideSeries, names: tuple[str, ...], looks: int, buckets: int) -> FloatArray:

@@ -18,7 +18,7 @@ from analysis.compare.latency_arms import LatencyArms, PreparedLatency, prepare
 from analysis.compare.latency_flags import flags, noise_source
 from analysis.compare.latency_noise import LatencyNoise, learn
 from analysis.compare.latency_parts import LatencyQuestion, abort_parts, edge_weights, row_null
-from analysis.compare.latency_promotes import better, promote_parts, step_evidence
+from analysis.compare.latency_promotes import promote_parts, step_evidence
 from analysis.compare.scores import Shift
 from analysis.compare.steps import StepEvidence
 from analysis.errors import InvalidInput
@@ -285,7 +285,8 @@ def weigh(data: LatencyData, question: LatencyQuestion, next_weight: float | Non
     arms, moved = arms_of(data, question)
     prepared = prepare(arms)
     found = abort_parts(prepared, question)
-    final = promote_parts(prepared, question, found)
+    final = promote_parts(prepared, question, found, better=True)
+    assert final.better is not None
     evidence = LatencyEvidence(
         question=question,
         edges=data.edges,
@@ -298,7 +299,7 @@ def weigh(data: LatencyData, question: LatencyQuestion, next_weight: float | Non
         tolerated=found.tolerated[0],
         abort=demanded(found.warn[0], found.tolerated[0], question.alphas),
         promote=final.promote[0],
-        better=better(prepared, found.shift)[0],
+        better=final.better[0],
         by_step=step_evidence(prepared, question, next_weight, found.shift),
         slack_final=float(final.slack[0]) if final.known.any() else None,
         noise_source=noise_source(prepared),

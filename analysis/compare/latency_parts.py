@@ -95,23 +95,17 @@ def abort_parts(prepared: PreparedLatency, question: LatencyQuestion) -> AbortPa
         weight. A part of which nothing is known yet counts 1.
     """
     shift = shift_over(prepared.shift, prepared.origin)
-    null, limits = row_null(prepared, question), (0.0, float(np.log(question.shift)))
+    null, limits = row_null(prepared, question), np.array([0.0, np.log(question.shift)])
     edges = _edges_against(prepared, null)
     weights = edge_weights(prepared)
 
     def whole(first: int, last: int) -> Floats:
         part = shift.between(first, last)
-        return np.stack(
-            [
-                halves(
-                    part.slower(limit), mean_edges(prepared.release, log_e[:, first:last] + weights, part.mean.shape)
-                )
-                for limit, log_e in zip(limits, edges, strict=True)
-            ],
-            axis=-1,
-        )
+        tails = (mean_edges(prepared.release, log_e[:, first:last] + weights, part.mean.shape) for log_e in edges)
+        scores = part.slower(limits[:, None, None])
+        return np.stack([halves(score, tail) for score, tail in zip(scores, tails, strict=True)], axis=-1)
 
-    found = by_look(prepared.origin.narrowed(b"abort", null.mark, repr(limits).encode()), shift.mean.shape[1], whole)
+    found = by_look(prepared.origin.narrowed(b"abort", null.mark, limits.tobytes()), shift.mean.shape[1], whole)
     return AbortParts(
         shift=shift, edge_warn=edges[0], edge_tolerated=edges[1], warn=found[..., 0], tolerated=found[..., 1]
     )

@@ -55,6 +55,8 @@ class PromoteParts:
     known : (G,) bool
         Whether the traffic behind it is.
     requests_per_second, share : (G,) float64
+    better : (N, K) float64 or None
+        Log evidence for "faster than stable": half the score, half the edges asked. None if nobody asked.
     """
 
     promote: Floats
@@ -62,9 +64,12 @@ class PromoteParts:
     known: BoolArray
     requests_per_second: Floats
     share: Floats
+    better: Floats | None
 
 
-def promote_parts(prepared: PreparedLatency, question: LatencyQuestion, against: AbortParts) -> PromoteParts:
+def promote_parts(
+    prepared: PreparedLatency, question: LatencyQuestion, against: AbortParts, *, better: bool = False
+) -> PromoteParts:
     """
     Return the evidence for "no slower than tolerated" over the whole run, at every look.
 
@@ -74,6 +79,8 @@ def promote_parts(prepared: PreparedLatency, question: LatencyQuestion, against:
     question : LatencyQuestion
     against : AbortParts
         Of the same looks.
+    better : bool, default False
+        Whether "faster than stable" is asked too.
 
     Returns
     -------
@@ -82,21 +89,29 @@ def promote_parts(prepared: PreparedLatency, question: LatencyQuestion, against:
         one guard edge, because each further one only asks the pods the same question. What another edge says
         for "beyond the tolerance" is taken off, nat for nat: a tail too thin for the guard is no proof of health.
     """
-    asked, origin = prepared.asked, prepared.origin
+    asked, shift = prepared.asked, against.shift
     slack, known = final_demand(asked.rows, question.slack, question.harm_budget)
-    null = Null(ratio=question.exceedance, slack=slack)
     limit = _shift_limit(len(prepared.used), asked, question, slack, known.bad_share)
-    score = _score_within(against.shift, limit, origin)
-    edges = None
-    if len(asked.release):
-        centres = healthy_centres(null, _share(asked, known), len(asked.release))
-        edges = _proved(asked.rows, null, centres, known.since, asked.rows.first, origin.narrowed(b"promote"))
+    limits = np.stack([limit, np.zeros_like(limit)]) if better else limit[None]
+    edges = _promoted(asked, Null(ratio=question.exceedance, slack=slack), known, prepared.origin, better=better)
+    weights = log_weights(asked.release, asked.slo, len(prepared.used))
+
+    def score(first: int, last: int) -> Floats:
+        part = shift.between(first, last)
+        found = list(part.within(limits[..., None]))
+        if better:
+            found[1] = halves(found[1], mean_edges(asked.release, edges[1][:, first:last] + weights, part.mean.shape))
+        return np.stack(found, axis=-1)
+
+    own = prepared.origin.narrowed(b"promote", limits.tobytes())
+    found = by_look(own, shift.mean.shape[1], score)
     return PromoteParts(
-        promote=_least(score, asked, edges, prepared.provable) - np.maximum(0.0, against.tolerated),
+        promote=_least(found[..., 0], asked, edges[0], prepared.provable) - np.maximum(0.0, against.tolerated),
         slack=slack,
         known=known.since < prepared.used.shape[1],
         requests_per_second=known.requests_per_second,
         share=known.bad_share,
+        better=found[..., 1] if better else None,
     )
 
 
@@ -105,26 +120,33 @@ def _share(asked: Asked, known: Traffic) -> Floats | None:
     return known.bad_share if asked.rows.history.traffic is not None else None
 
 
-def _score_within(shift: Shift, limit: Floats, origin: Origin) -> Floats:
-    """Return, (N, K), the log evidence for a shift below ``limit`` (N,)."""
-    own = origin.narrowed(b"within", limit.tobytes())
-    return by_look(own, shift.mean.shape[1], lambda first, last: shift.between(first, last).within(limit[:, None]))
+def _promoted(asked: Asked, null: Null, known: Traffic, origin: Origin, *, better: bool) -> list[Floats]:
+    """
+    Return, (G, K) each, what `analysis.compare.arms.no_worse` says of the edges asked, and `better` if it is asked too.
 
+    Both are one process, which goes on from the looks that an earlier call weighed.
+    """
+    looks, rows = asked.rows.looks, len(asked.release)
+    count = looks.used.shape[1]
+    if not rows:
+        return [np.zeros((0, count))] * 2
+    opening = np.arange(rows), np.minimum(asked.rows.first, count - 1)
+    pods = looks.pod_factor[opening], looks.pod_weights[opening]
+    since, centres = [known.since], [healthy_centres(null, _share(asked, known), rows)]
+    if better:
+        since, centres = [known.since, asked.rows.first], [*centres, np.broadcast_to(BETTER, (rows, len(BETTER)))]
+        null = Null(ratio=np.repeat([null.ratio, 1.0], rows), slack=np.append(null.slack, np.zeros(rows)))
+    alternative = np.concatenate([promote_start(each, *pods).alternative for each in centres])
+    start = PromoteState(log_likelihood=np.zeros_like(alternative), alternative=alternative)
+    early = np.arange(count) < np.concatenate(since)[:, None]
 
-def _proved(rows: Prepared, null: Null, centres: Floats, since: Integers, opening: Integers, origin: Origin) -> Floats:
-    """Return, (G, K), the log evidence for "within the limit", as `analysis.compare.arms.no_worse`, from memory."""
-    looks, count = rows.looks, rows.looks.used.shape[1]
-    early = np.arange(count) < since[:, None]
-    places = np.arange(len(since)), np.minimum(opening, count - 1)
-    start = promote_start(centres, looks.pod_factor[places], looks.pod_weights[places])
-    betting = looks.without(early)
-    own = origin.narrowed(null.mark, since.tobytes(), start.alternative.tobytes())
-    log_e, _ = PROMOTES.run(
-        own.frame,
-        own.trail,
-        lambda first, known: promote_evidence(betting.between(first, count), null, known or start),
-    )
-    return np.where(early, 0.0, log_e)
+    def more(first: int, state: PromoteState | None) -> tuple[Floats, PromoteState]:
+        betting = looks.between(first, count).stacked(len(since)).without(early[:, first:])
+        return promote_evidence(betting, null, state or start)
+
+    own = origin.narrowed(null.mark, *(each.tobytes() for each in since), alternative.tobytes())
+    log_e, _ = PROMOTES.run(own.frame, own.trail, more)
+    return list(np.where(early, 0.0, log_e).reshape(len(since), rows, count))
 
 
 PROMOTES: Final[Resumed[PromoteState]] = Resumed(shared=True)
@@ -148,25 +170,9 @@ def _shift_limit(releases: int, asked: Asked, question: LatencyQuestion, slack: 
 def _least(score: Floats, asked: Asked, edges: Floats | None, provable: BoolArray) -> Floats:
     """Return, (N, K), the least of the score and the edges asked; at most 0 where nothing may be proved."""
     least = np.where(provable, score, np.minimum(score, 0.0))
-    if edges is not None:
+    if edges is not None and len(edges):
         np.minimum.at(least, asked.release, edges)
     return least
-
-
-def better(prepared: PreparedLatency, shift: Shift) -> Floats:
-    """Return, (N, K), the log evidence for "faster than stable": half the score, half the edges asked."""
-    asked, origin = prepared.asked, prepared.origin.narrowed(b"better")
-    fewer = np.zeros((0, shift.mean.shape[1]))
-    if len(asked.release):
-        centres = np.broadcast_to(BETTER, (len(asked.release), len(BETTER)))
-        fewer = _proved(asked.rows, Null(), centres, asked.rows.first, asked.rows.first, origin)
-    weights = log_weights(asked.release, asked.slo, len(prepared.used))
-
-    def whole(first: int, last: int) -> Floats:
-        part = shift.between(first, last)
-        return halves(part.within(0.0), mean_edges(asked.release, fewer[:, first:last] + weights, part.mean.shape))
-
-    return by_look(origin, shift.mean.shape[1], whole)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

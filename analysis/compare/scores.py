@@ -172,11 +172,11 @@ class Shift:
         return Shift(**{name: getattr(self, name)[:, first:last] for name in SHIFT})
 
     def slower(self, limit: Floats | float) -> Floats:
-        """Return, (N, K), the log evidence for a shift above ``limit`` (ln of a ratio)."""
+        """Return, (N, K), the log evidence for a shift above ``limit`` (ln of a ratio); of (M, N, 1): of each."""
         return np.where(self.bets, log_mixture(self.mean - limit, self.noise + self.pods, self.dof), 0.0)
 
     def within(self, limit: Floats | float) -> Floats:
-        """Return, (N, K), the log evidence for a shift below ``limit``."""
+        """Return, (N, K), the log evidence for a shift below ``limit``; of several (M, N, 1): of each."""
         return np.where(self.bets, log_mixture(limit - self.mean, self.noise + self.pods, self.dof), 0.0)
 
     def reachable(self, limit: float) -> Floats:
