@@ -28,8 +28,6 @@ from analysis.sequential import Older, backed
 from analysis.types import BoolArray
 
 SAME_EDGE = 1e-6
-FINITE = np.array(np.inf).view(np.uint64)
-"""Bits of a number from which it is negative, infinite or none: a histogram is looked through but once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,7 +74,8 @@ class LatencyData:
             if counts.ndim != 3 or not counts.shape[0] or counts.shape[1:] != (looks[0], len(self.edges) + 1):
                 shape = f"(replicas, {looks[0]}, {len(self.edges) + 1})"
                 raise InvalidInput(f"needs a {shape} array, got {counts.shape}", f"/{side}")
-            if counts.size and counts.view(np.uint64).max() >= FINITE and _unsound(counts):
+            low, high = (end.reduce(counts, axis=None, initial=0.0) for end in (np.fmin, np.fmax))  # of what is there
+            if low < 0 or np.isinf(high):
                 raise InvalidInput("must be finite and not negative, or NaN for missing", f"/{side}/counts")
         if self.earlier is not None:
             rows, _, buckets = self.baseline.shape
@@ -251,11 +250,6 @@ class LatencyEvidence:
         row = int(terms.argmax())
         limit = np.log(self.question.shift) if tolerated else 0.0
         return row if terms[row] >= float(self.shift.between(look, look + 1).slower(limit)[0, 0]) else None
-
-
-def _unsound(counts: Floats) -> bool:
-    """Return whether there is a count that cannot be; missing ones can."""
-    return bool(np.any(counts < 0) or np.any(np.isinf(counts)))
 
 
 def weigh(data: LatencyData, question: LatencyQuestion, next_weight: float | None = None) -> LatencyEvidence:

@@ -156,6 +156,8 @@ class PreparedLatency:
         stable requests lie beyond the last edge that nobody can say how long they take.
     provable : (N, K) bool
         Looks at which a promotion may be proved: the edges are chosen, and the histogram is not too short.
+    largest_bucket : (N,) float64
+        Largest share of stable's requests in one bucket that has an upper edge; 0 without requests.
     origin : Origin
         What all this was made from.
     """
@@ -180,6 +182,7 @@ class PreparedLatency:
     weak_guard: BoolArray
     short: BoolArray
     provable: BoolArray
+    largest_bucket: Floats
     origin: Origin
 
     def without(self, left_out: BoolArray) -> PreparedLatency:
@@ -249,9 +252,16 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         overruled=tails.overruled,
         short=short,
         provable=tails.bets & ~short[:, None],
+        largest_bucket=_largest_bucket(stable.sums.found),
         origin=origin.narrowed(release.tobytes(), edge.tobytes()),
         weak_guard=(guard >= 0) & ~well_placed(tails.exceedance[np.arange(len(guard)), guard]) & (not len(arms.slo)),
     )
+
+
+def _largest_bucket(found: Floats) -> Floats:
+    buckets = found.sum(axis=1)
+    whole = buckets.sum(axis=1)
+    return np.asarray(buckets[:, :-1].max(axis=1) / np.where(whole > 0, whole, 1.0))
 
 
 def _without_noise(sides: tuple[Side, Side], used: BoolArray, arms: LatencyArms) -> ShiftLooks:

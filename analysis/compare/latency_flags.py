@@ -56,14 +56,6 @@ def flags(data: LatencyData, evidence: LatencyEvidence, moved: bool) -> tuple[st
         "pod-limited": pod_limited(evidence),
         "slo edge moved": moved,
         "histogram too short": bool(prepared.short[0]),
-        "coarse buckets": _largest_bucket(data) > COARSE,
+        "coarse buckets": bool(prepared.largest_bucket[0] > COARSE),
     }
     return tuple(name for name, holds in told.items() if holds)
-
-
-def _largest_bucket(data: LatencyData) -> float:
-    """Return the largest share of stable's requests in one bucket that has an upper edge; 0 without requests."""
-    buckets = data.baseline.sum(axis=(0, 1))
-    if np.isnan(buckets).any():
-        buckets = np.nansum(data.baseline, axis=(0, 1))
-    return float(buckets[:-1].max() / buckets.sum()) if buckets.sum() > 0 else 0.0

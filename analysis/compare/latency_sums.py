@@ -53,11 +53,14 @@ class Sums:
         Requests of all replicas above each edge.
     lasting : (N, K) float64
         Sum of squared shares of the replicas in all requests so far; 1 before the first.
+    found : (N, K, B) float64
+        Requests per bucket as they were found: of histograms that miss a bucket and of looks left out, too.
     """
 
     side: Side
     above: Floats
     lasting: Floats
+    found: Floats
 
 
 def counted(counts: Floats, left_out: BoolArray) -> Floats:
@@ -91,13 +94,15 @@ def sums_of(counts: Floats, edges: Floats, left_out: BoolArray, origin: Origin |
         of_look = (np.add.reduce(part, axis=-1) for part in (total, plain, buckets * middle**2))
         shares = squared_shares(total), squared_shares(upto)
         told = np.stack([*of_look, *shares], axis=-1)
-        return np.concatenate([total, plain, told, exceeding(buckets)], axis=-1), upto[:, -1]
+        found = np.nansum(counts[:, :, seen:], axis=1)
+        return np.concatenate([total, plain, told, exceeding(buckets), found], axis=-1), upto[:, -1]
 
     packed, _ = more(0, None) if origin is None else SUMS.run(origin.frame, origin.trail, more)
     total, plain = (packed[..., first : first + replicas].swapaxes(1, 2) for first in (0, replicas))
     requests, latency, square, shares, lasting = packed[..., 2 * replicas : 2 * replicas + 5].transpose(2, 0, 1)
     side = Side(total=total, plain=plain, requests=requests, latency=latency, square=square, shares=shares)
-    return Sums(side=side, above=packed[..., 2 * replicas + 5 :], lasting=lasting)
+    above, found = packed[..., 2 * replicas + 5 : -len(middle)], packed[..., -len(middle) :]
+    return Sums(side=side, above=above, lasting=lasting, found=found)
 
 
 SUMS: Final[Resumed[Floats]] = Resumed(32, shared=True)
