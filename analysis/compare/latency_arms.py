@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compare.arms import History, Prepared
-from analysis.compare.latency_noise import LatencyNoise, scores_over_run, stable_of
+from analysis.compare.latency_noise import LatencyNoise, Stable, scores_over_run, stable_of
 from analysis.compare.latency_sums import Origin, Sums, sums_of
 from analysis.compare.latency_tails import TailsOverRun, tails_over_run
 from analysis.compare.score_noise import slots_of
@@ -207,10 +207,7 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         A look is skipped (it keeps its number) if a side had no request or if it is left out.
     """
     origin = arms.origin
-    stable = stable_of(
-        arms.baseline, arms.edges, arms.seconds, arms.visible, arms.earlier, arms.left_out, origin.narrowed(b"stable")
-    )
-    tried = sums_of(arms.canary, arms.edges, arms.left_out, origin.narrowed(b"canary"))
+    tried, stable = _summed(arms, origin)
     sides = tried.side, stable.sums.side
     n_c, n_s = (side.requests for side in sides)
     used = (n_c > 0) & (n_s > 0)
@@ -226,8 +223,9 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     release, edge = np.nonzero(usable)
     is_slo = np.isin(edge, arms.slo)
     factor = held(_pod_factor(tried, stable.sums, used)) if arms.visible else np.ones(used.shape)
-    above = tried.above, stable.sums.above
-    rows = _edge_rows(above, (n_c, n_s), used, tails, factor, start_masses(marks, first), (release, edge))
+    rows = _edge_rows(
+        (tried.above, stable.sums.above), (n_c, n_s), used, tails, factor, start_masses(marks, first), (release, edge)
+    )
     short = tails.exceedance[:, -1] > MOST_EXCEEDANCE
     known = arms.noise.tail_known if arms.noise is not None else np.zeros(len(used), dtype=bool)
     counted, slope = _as_counts(rows, arms, tails, known, (release, edge), steps, first), tails.slope[release, edge]
@@ -254,8 +252,21 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         provable=tails.bets & ~short[:, None],
         largest_bucket=_largest_bucket(stable.sums.found),
         origin=origin.narrowed(release.tobytes(), edge.tobytes()),
-        weak_guard=(guard >= 0) & ~well_placed(tails.exceedance[np.arange(len(guard)), guard]) & (not len(arms.slo)),
+        weak_guard=_weak(guard, tails.exceedance) & (not len(arms.slo)),
     )
+
+
+def _summed(arms: LatencyArms, origin: Origin) -> tuple[Sums, Stable]:
+    """Return the canary and stable, summed up."""
+    stable = stable_of(
+        arms.baseline, arms.edges, arms.seconds, arms.visible, arms.earlier, arms.left_out, origin.narrowed(b"stable")
+    )
+    return sums_of(arms.canary, arms.edges, arms.left_out, origin.narrowed(b"canary")), stable
+
+
+def _weak(guard: Rows, exceedance: Floats) -> BoolArray:
+    """Return, (N,), whether there is a guard edge that does not tell a fault from a pod that is merely slower."""
+    return (guard >= 0) & ~well_placed(exceedance[np.arange(len(guard)), guard])
 
 
 def _largest_bucket(found: Floats) -> Floats:
