@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -22,9 +24,15 @@ NEAR: Final = 8.0
 """Standard deviations from which a normal law moves no bound: 1e-15 of it lies beyond."""
 UNHEARD: Final = 60.0
 """Nats below the best log ratio from which a log ratio changes no digit of the bounds."""
+AROUND: Final = range(-2, 3)
+"""Places around a guess that are asked whether a bound lies there."""
+GUESSES: Final = 6
+NO_WEIGHT: Final = 1e-15
+"""Weight of pods that moves no bound."""
 STRIDES: Final = (36, 6, 1)
-"""Ratios from one at which a bound is looked for to the next: ever closer to where it lies."""
+"""Ratios from one that is asked to the next, where a guess was wrong: ever closer to where the bound lies."""
 _EDGES: Final[Floats] = np.concatenate([[-np.inf], (BOTH_SIDES[:-1] + BOTH_SIDES[1:]) / 2, [np.inf]])
+_SORTED: Final[list[float]] = BOTH_SIDES.tolist()
 _PRIOR_SHARES: Final[Floats] = np.array([[share] for share, _ in PRIOR_PARTS])
 _PRIOR_VARIANCES: Final[Floats] = np.array([[sd**2] for _, sd in PRIOR_PARTS])
 
@@ -61,10 +69,13 @@ def confidence(above: Floats, below: Floats, pod_factor: float, pod_weights: Flo
     """
     likelihood = np.concatenate([below[:0:-1], above])
     likelihood -= likelihood.max()
+    there = (likelihood > -UNHEARD).nonzero()[0]
+    begin, end = int(there[0]), int(there[-1]) + 1
     variance = POD_SDS**2 * pod_factor
-    log_mix = np.log(np.maximum(_prior(variance, pod_weights), TINY)) + likelihood
+    log_mix = np.full(len(BOTH_SIDES), -np.inf)
+    log_mix[begin:end] = np.log(np.maximum(_prior(variance, pod_weights, begin, end), TINY)) + likelihood[begin:end]
     whole = float(log_sum(log_mix))
-    first, last = _kept(likelihood, variance, pod_weights, (1 - LEVEL) * math.exp(whole))
+    first, last = _kept(likelihood, begin, end, variance, pod_weights, (1 - LEVEL) * math.exp(whole))
     mean = float(np.exp(log_mix - whole) @ BOTH_SIDES)
     return Effect(
         estimate=math.exp(mean),
@@ -74,16 +85,22 @@ def confidence(above: Floats, below: Floats, pod_factor: float, pod_weights: Flo
     )
 
 
-def _prior(variance: Floats, pod_weights: Floats) -> Floats:
-    """Return the prior of the log ratio, (311,), for pods of so many variances, (7,): the same on both sides of 0."""
+def _prior(variance: Floats, pod_weights: Floats, begin: int, end: int) -> Floats:
+    """Return the prior of ratios ``begin … end - 1`` for pods of so many variances, (7,): alike on both sides of 0."""
     weights = (_PRIOR_SHARES * pod_weights).ravel()
     sds = np.sqrt(_PRIOR_VARIANCES + variance).ravel()
-    beyond = weights @ ndtr(-MIDPOINTS / sds[:, None])
+    equal = len(NODES) - 1
+    farthest = max(equal - begin, end - 1 - equal)
+    above = np.zeros((len(sds), len(MIDPOINTS)))  # as wide as ever: a product may round differently with its size
+    above[:, : farthest + 1] = ndtr(-MIDPOINTS[: farthest + 1] / sds[:, None])
+    beyond = weights @ above
     tail = np.append(beyond[:-1] - beyond[1:], beyond[-1])
-    return np.concatenate([tail[::-1], [weights.sum() - 2 * beyond[0]], tail])
+    return np.concatenate([tail[::-1], [weights.sum() - 2 * beyond[0]], tail])[begin:end]
 
 
-def _kept(likelihood: Floats, variance: Floats, pod_weights: Floats, floor: float) -> tuple[int, int]:
+def _kept(
+    likelihood: Floats, begin: int, end: int, variance: Floats, pod_weights: Floats, floor: float
+) -> tuple[int, int]:
     """
     Return the first and the last ratio whose likelihood, once pods have carried it somewhere, is above a floor.
 
@@ -91,6 +108,8 @@ def _kept(likelihood: Floats, variance: Floats, pod_weights: Floats, floor: floa
     ----------
     likelihood : (311,) float64
         Log likelihood of each ratio, at most 0.
+    begin, end : int
+        The ratios that are heard at all: ``begin … end - 1``.
     variance, pod_weights : (7,) float64
         Variances of what pods carry a ratio by, and their weights.
     floor : float
@@ -103,33 +122,65 @@ def _kept(likelihood: Floats, variance: Floats, pod_weights: Floats, floor: floa
     Notes
     -----
     The likelihood of counts is log-concave in the log ratio, and what a symmetric law with one peak carries of such a
-    thing has one peak [1]_. So few ratios are asked, then those around the first and the last that were heard.
+    thing has one peak [1]_. So few ratios are asked: those around a guess, or ever closer to where the bounds lie.
 
     References
     ----------
     .. [1] I. Ibragimov, On the composition of unimodal distributions, Theory Probab. Appl. 1, 1956.
     """
-    there = np.flatnonzero(likelihood > -UNHEARD)
-    begin, end = int(there[0]), int(there[-1]) + 1
     each = np.exp(likelihood[begin:end])
     falls = np.append(0.0, each) - np.append(each, 0.0)  # masses of cells, summed by parts
-    sds = np.maximum(np.sqrt(variance), 1e-9)[:, None, None]
+    told = pod_weights > NO_WEIGHT
+    weights, sds = pod_weights[told], np.maximum(np.sqrt(variance[told]), 1e-9)[:, None, None]
 
     def heard(rows: NDArray[np.int64]) -> Floats:
         below = _below((_EDGES[begin : end + 1] - BOTH_SIDES[rows, None]) / sds)
-        return np.asarray(pod_weights @ (below @ falls))
+        return np.asarray(weights @ (below @ falls))
 
     reach = NEAR * math.sqrt(variance.max())  # no pod carries a ratio further
-    lowest, highest = np.searchsorted(BOTH_SIDES, [BOTH_SIDES[begin] - reach, BOTH_SIDES[end - 1] + reach])
-    rows = np.arange(max(0, int(lowest) - 1), min(int(highest) + 1, len(BOTH_SIDES)))
-    asked = np.arange(0, len(rows), STRIDES[0])
+    lowest, highest = BOTH_SIDES.searchsorted([BOTH_SIDES[begin] - reach, BOTH_SIDES[end - 1] + reach]).tolist()
+    lowest, highest = max(0, lowest - 1), min(highest, len(BOTH_SIDES) - 1)
+    guesses = (min(max(place, lowest), highest) for place in _guessed(likelihood, variance, pod_weights, floor))
+    near = sorted({place + step for place in guesses for step in AROUND if lowest <= place + step <= highest})
+    asked = np.array(near)
+    loud = asked[heard(asked) > floor].tolist()
+    if loud and (loud[0] == lowest or loud[0] - 1 in near) and (loud[-1] == highest or loud[-1] + 1 in near):
+        return loud[0], loud[-1]
+    return _looked_for(heard, lowest, highest, floor)
+
+
+def _looked_for(
+    heard: Callable[[NDArray[np.int64]], Floats], lowest: int, highest: int, floor: float
+) -> tuple[int, int]:
+    """Return the first and the last place of a stretch that is heard, asking ever closer to where they lie."""
+    asked = np.arange(lowest, highest + 1, STRIDES[0])
     for stride, finer in itertools.pairwise((*STRIDES, 1)):
-        some = heard(rows[asked])
+        some = heard(asked)
         loud = asked[some > floor]
         first, last = (int(loud[0]), int(loud[-1])) if loud.size else (int(asked[some.argmax()]),) * 2
         asked = np.append(np.arange(first, first - stride, -finer)[::-1], np.arange(last, last + stride, finer))
-        asked = asked[(asked >= 0) & (asked < len(rows))]
-    return (int(rows[first]), int(rows[last])) if loud.size else (0, len(BOTH_SIDES) - 1)
+        asked = asked[(asked >= lowest) & (asked <= highest)]
+    return (first, last) if loud.size else (0, len(BOTH_SIDES) - 1)
+
+
+def _guessed(likelihood: Floats, variance: Floats, pod_weights: Floats, floor: float) -> tuple[int, int]:
+    """Return about where the bounds lie: as if either side of the likelihood were that of a normal law."""
+    pods = [pod for pod in zip(pod_weights.tolist(), variance.tolist(), strict=True) if pod[0] > floor]
+    best, found = int(likelihood.argmax()), []
+    middle = _SORTED[best]
+    for side, falling in ((-1, likelihood[best::-1]), (1, likelihood[best:])):
+        place = min(max(int((-falling).searchsorted(-math.log(floor))), 1), len(falling) - 1)
+        own = (_SORTED[best + side * place] - middle) ** 2 / max(-2 * float(falling[place]), TINY)
+        parts = [(weight * math.sqrt(own / (own + pod)), 0.5 / (own + pod)) for weight, pod in pods if own > 0]
+        squared = 0.0
+        for _ in range(GUESSES):  # a logarithm that falls ever slower: Newton's steps never go too far
+            heard = [(share * math.exp(-rate * squared), rate) for share, rate in parts]
+            whole = sum(share for share, _ in heard)
+            if whole <= floor:
+                break
+            squared += math.log(whole / floor) * whole / sum(share * rate for share, rate in heard)
+        found.append(bisect_left(_SORTED, middle + side * math.sqrt(squared)))
+    return found[0], found[1] - 1
 
 
 def _below(z: Floats) -> Floats:

@@ -15,6 +15,7 @@ from analysis.bounds import confidence, reachable_abort, reachable_promote
 from analysis.compare.arms import healthy_centres
 from analysis.compare.counts import CountsEvidence
 from analysis.evidence import Null
+from analysis.grid import Floats
 from analysis.likelihoods import against_equality, gained
 from analysis.types import Effect, State
 
@@ -60,6 +61,12 @@ class StepCounts:
 
 
 @once
+def _said(evidence: CountsEvidence) -> tuple[Floats, Floats]:
+    """Return what all looks say of each ratio, see `analysis.likelihoods.against_equality`."""
+    return against_equality(evidence.prepared.looks)
+
+
+@once
 def fault_start(evidence: CountsEvidence) -> int | None:
     """
     Return the index of the look at which harm most likely began.
@@ -74,7 +81,7 @@ def fault_start(evidence: CountsEvidence) -> int | None:
     if first is None or not evidence.used.any():
         return None
     looks = evidence.prepared.looks
-    gain = gained(looks, int(against_equality(looks)[0].argmax()))
+    gain = gained(looks, int(_said(evidence)[0].argmax()))
     later = np.cumsum(gain[::-1])[::-1]
     start = np.log(looks.start_mass[0, first:]) + later[first:]
     return first + int(start.argmax())
@@ -101,7 +108,8 @@ def effect(evidence: CountsEvidence, since: int = 0) -> Effect | None:
         looks = looks.between(since, len(evidence.ends))
     if not (looks.used & (looks.bad_canary + looks.bad_baseline > 0)).any():
         return None
-    found = confidence(*against_equality(looks), float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1])
+    said = against_equality(looks) if since else _said(evidence)
+    found = confidence(*said, float(looks.pod_factor[0, -1]), looks.pod_weights[0, -1])
     if not evidence.question.swapped:
         return found
     high = 1 / found.low if found.low > 0 else math.inf

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from analysis import bounds
 from analysis.bounds import BOTH_SIDES, LEVEL, PRIOR_PARTS, confidence
 from analysis.grid import NODES, POD_PRIOR, POD_SDS
 
@@ -57,6 +58,16 @@ def test_bounds_are_those_of_asking_every_ratio(pods):
         found = confidence(above, below, pods, weights)
         expected = asked_everywhere(above, below, pods, weights)
         np.testing.assert_allclose((found.estimate, found.low, found.high), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("guess", [(0, 310), (155, 155), (310, 0), (120, 121)])
+def test_a_wrong_guess_moves_no_bound(monkeypatch, guess):
+    """It only decides which ratios are asked first."""
+    rng = np.random.default_rng(11)
+    asked = [(*counted(rng), 0.1, POD_PRIOR) for _ in range(20)]
+    expected = [confidence(*each) for each in asked]
+    monkeypatch.setattr(bounds, "_guessed", lambda *_: guess)
+    assert [confidence(*each) for each in asked] == expected
 
 
 def test_nothing_counted_bounds_nothing():
