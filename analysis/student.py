@@ -63,20 +63,20 @@ def log_mixture(excess: ArrayLike, variance: ArrayLike, dof: ArrayLike, effect: 
     >>> bool(log_mixture(0.3, 0.003, 10.0) > log_mixture(0.1, 0.003, 10.0))
     True
     """
-    x, a, nu = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (excess, variance, dof)))
-    told = a > 0
+    x, a, nu = (np.asarray(v, dtype=np.float64) for v in (excess, variance, dof))
+    told, known = a > 0, nu > INFINITE
     safe = np.where(told, a, 1.0)
     kappa = effect**2 / safe
-    z = np.clip(x / np.sqrt(safe), -1e100, 1e100)
-    shrunk = z**2 / (1 + kappa)
-    known = nu > INFINITE
+    z = np.minimum(np.maximum(x / np.sqrt(safe), -1e100), 1e100)
+    squared = z**2
+    shrunk = squared / (1 + kappa)
     finite = np.where(known, 1.0, nu)
     lean = z * np.sqrt(kappa / (1 + kappa))
     tail = np.log(np.maximum(stdtr(finite + 1, lean * np.sqrt((finite + 1) / (finite + shrunk))), TINY))
-    growth = 0.5 * (finite + 1) * (np.log1p(z**2 / finite) - np.log1p(shrunk / finite)) + tail
-    normal = 0.5 * (z**2 - shrunk) + log_ndtr(lean)
-    log_e = np.log(2.0) - 0.5 * np.log1p(kappa) + np.where(known, normal, growth)
-    return np.asarray(np.where(told, log_e, 0.0))
+    growth = 0.5 * (finite + 1) * (np.log1p(squared / finite) - np.log1p(shrunk / finite)) + tail
+    if known.any():
+        growth = np.where(known, 0.5 * (squared - shrunk) + log_ndtr(lean), growth)
+    return np.where(told, np.log(2.0) - 0.5 * np.log1p(kappa) + growth, 0.0)
 
 
 def half_width(variance: ArrayLike, dof: ArrayLike, alpha: float, effect: float = GAUGE_EFFECT) -> Floats:
@@ -108,7 +108,7 @@ def half_width(variance: ArrayLike, dof: ArrayLike, alpha: float, effect: float 
     >>> float(half_width(0.01, 1e9, 0.05).round(3))
     0.322
     """
-    a, nu = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (variance, dof)))
+    a, nu = (np.asarray(v, dtype=np.float64) for v in (variance, dof))
     safe = np.where(a > 0, a, 1.0)
     kappa = effect**2 / safe
     goal = 0.5 * np.log1p(kappa) - np.log(alpha)

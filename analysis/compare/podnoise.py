@@ -75,6 +75,34 @@ def deviations(values: Floats, scale: Floats | None) -> Floats:
     return np.where((k >= 2) & np.isfinite(away), away * stretch, np.nan)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PodSums:
+    """
+    Sums over the slots of a run so far, from which its later slots go on.
+
+    Parameters
+    ----------
+    slots : int
+        How many there were.
+    pods : (6, N, R) float64
+        Of each pod: samples, their sum, their squares; pairs of neighbours, their products, their sums.
+    blocks : (3, N, R) float64
+        Of each pod: blocks of 20 slots, their means, the squares of these.
+    slow : (N, 1) float64
+        What the blocks say of slow noise.
+    """
+
+    slots: int
+    pods: Floats
+    blocks: Floats
+    slow: Floats
+
+
+def first_needed(seen: int) -> int:
+    """Return the first slot that is read again where slots go on after so many: one before, and an unfinished block."""
+    return max(0, min(seen - 1, seen // BLOCK * BLOCK))
+
+
 def pod_noise(u: Floats, ends: NDArray[np.int64], *, running: bool) -> PodNoise:
     """
     Return the noise that deviations of pods show.
@@ -99,63 +127,130 @@ def pod_noise(u: Floats, ends: NDArray[np.int64], *, running: bool) -> PodNoise:
     ``lambda = r gamma/max(1 - r/T, 0.3)``, at least ``20 var`` of means over 20 slots, for noise that is slower than
     its lag-1 correlation tells.
     """
+    return later_noise(u, ends, None, running=running)[0]
+
+
+def later_noise(u: Floats, ends: NDArray[np.int64], past: PodSums | None, *, running: bool) -> tuple[PodNoise, PodSums]:
+    """
+    Return `pod_noise` of later slots, to the bit as if all were read, and the sums from which it goes on.
+
+    Parameters
+    ----------
+    u : (N, R, n) float64
+        As in `pod_noise`, from slot ``first_needed(past.slots)`` on.
+    ends : (P,) int
+        Numbers of slots from the beginning, none of them less than ``past.slots``; rising.
+    past : PodSums or None
+        None: no slot was read yet.
+    running : bool
+    """
+    seen = 0 if past is None else past.slots
+    begin = first_needed(seen)
     known = np.isfinite(u)
     x = np.where(known, u, 0.0)
-    pair = known[..., 1:] & known[..., :-1]
-    first, second = np.where(pair, x[..., :-1], 0.0), np.where(pair, x[..., 1:], 0.0)
-    count, plain, square = (upto(v, ends) for v in (known, x, x**2))
-    pairs = upto(pair, np.maximum(ends - 1, 0))
-    product, both = (upto(v, np.maximum(ends - 1, 0)) for v in (first * second, first + second))
+    sums = _summed(x, known, seen - begin, None if past is None else past.pods)
+    slow, blocks = _slow(x, known, begin, ends, past)
+    found = _figures(_at(sums, ends - seen), slow, running, alone=past is not None and len(ends) == 1)
+    return found, PodSums(slots=begin + u.shape[2], pods=sums[..., -1], blocks=blocks, slow=slow[:, -1:])
+
+
+def _summed(x: Floats, known: NDArray[np.bool_], old: int, past: Floats | None) -> Floats:
+    """Return the sums of `PodSums` before each new slot and after the last, (6, N, R, n + 1): ``old`` slots are not."""
+    parts = np.zeros((6, *x.shape[:2], x.shape[2] - old + 1))
+    if past is not None:
+        parts[..., 0] = past
+    new = parts[..., 1:]
+    new[0], new[1] = known[..., old:], x[..., old:]
+    np.square(new[1], out=new[2])
+    first = max(old, 1)  # the first slot of all has no neighbour before it
+    both = known[..., first:] & known[..., first - 1 : -1]
+    here, there = np.where(both, x[..., first:], 0.0), np.where(both, x[..., first - 1 : -1], 0.0)
+    pairs = new[3:, ..., first - old :]
+    pairs[0] = both
+    np.multiply(there, here, out=pairs[1])
+    np.add(there, here, out=pairs[2])
+    return np.asarray(parts.cumsum(axis=-1))
+
+
+def _figures(sums: Floats, slow: Floats, running: bool, alone: bool) -> PodNoise:
+    """Return the figures of prefixes from their sums, (6, N, R, P), and from slow noise, (N, P)."""
+    count, plain, square, pairs, product, both = sums
     tells = count >= FEWEST_SAMPLES
     mean = np.where(tells, plain / np.maximum(count, 1), 0.0)
-    m, total = tells.sum(axis=1), np.where(tells, count, 0.0).sum(axis=1)
-    squares = np.maximum(np.where(tells, square - count * mean**2, 0.0).sum(axis=1), 0.0)
-    cross = np.where(tells, product - mean * both + pairs * mean**2, 0.0).sum(axis=1)
-    neighbours = np.where(tells, pairs, 0.0).sum(axis=1)
-    per_pod = total / np.maximum(m, 1)
+    squared = mean**2
+    m, total = _over_pods(tells, alone), _over_pods(np.where(tells, count, 0.0), alone)
+    squares = np.maximum(_over_pods(np.where(tells, square - count * squared, 0.0), alone), 0.0)
+    cross = _over_pods(np.where(tells, product - mean * both + pairs * squared, 0.0), alone)
+    neighbours = _over_pods(np.where(tells, pairs, 0.0), alone)
+    between = _over_pods(np.where(tells, squared, 0.0), alone)
+    several = np.maximum(m, 1)
+    per_pod = total / several
+    length = np.maximum(per_pod, 1)
     gamma = squares / np.maximum(total - m, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         phi = np.where(squares > 0, cross / neighbours / (squares / total), 0.0)
-    phi = np.clip(np.where(np.isfinite(phi), phi, 0.0), -1.0, 1.0)
-    bias = (1 + 4 * phi) / np.maximum(per_pod, 1)
+    phi = np.minimum(np.maximum(np.where(np.isfinite(phi), phi, 0.0), -1.0), 1.0)
+    bias = (1 + 4 * phi) / length
     error = np.sqrt((1 - phi**2) / np.maximum(total, 1)) if running else 0.0
-    phi = np.clip(phi + bias + error, 0.0, SLOWEST)
+    phi = np.minimum(np.maximum(phi + bias + error, 0.0), SLOWEST)
     r = (1 + phi) / (1 - phi)
-    long_run = r * gamma / np.maximum(1 - r / np.maximum(per_pod, 1), LEAST_ROOM)
+    long_run = r * gamma / np.maximum(1 - r / length, LEAST_ROOM)
     return PodNoise(
-        long_run=np.maximum(long_run, _slow(x, known, ends)),
-        dof=np.maximum(0.5, total * np.maximum(m - 1, 1) / np.maximum(m, 1) / r - 1),
-        between=(np.where(tells, mean**2, 0.0)).sum(axis=1) / np.maximum(m, 1),
-        pods=m.astype(np.float64),
+        long_run=np.maximum(long_run, slow),
+        dof=np.maximum(0.5, total * np.maximum(m - 1, 1) / several / r - 1),
+        between=between / several,
+        pods=np.asarray(m, dtype=np.float64),
         samples=per_pod,
     )
 
 
-def _slow(x: Floats, known: NDArray[np.bool_], ends: NDArray[np.int64]) -> Floats:
-    """Return, (N, P), 20 times the variance of 20-slot means within pods; 0 with fewer than three blocks."""
-    blocks = x.shape[-1] // BLOCK
-    if blocks < FEWEST_BLOCKS:
-        return np.zeros((x.shape[0], len(ends)))
-    shape = (*x.shape[:2], blocks, BLOCK)
-    here = known[..., : blocks * BLOCK].reshape(shape).sum(axis=-1)
-    means = x[..., : blocks * BLOCK].reshape(shape).sum(axis=-1) / np.maximum(here, 1)
+def _over_pods(values: NDArray[np.generic], alone: bool) -> Floats:
+    """Return sums over pods, (N, P); ``alone``: of a single look, whose pods numpy would add in another order."""
+    return np.asarray(values.cumsum(axis=1)[:, -1] if alone else values.sum(axis=1))
+
+
+def _slow(
+    x: Floats, known: NDArray[np.bool_], begin: int, ends: NDArray[np.int64], past: PodSums | None
+) -> tuple[Floats, Floats]:
+    """Return, (N, P), 20 times the variance of 20-slot means within pods, 0 with less than three; and their sums."""
+    closed = 0 if past is None else past.slots // BLOCK
+    skipped = closed * BLOCK - begin  # 1 where the slot before a new block is read for its neighbour
+    blocks = (x.shape[2] - skipped) // BLOCK
+    if past is not None and not blocks:
+        return np.broadcast_to(past.slow, (len(x), len(ends))), past.blocks
+    sums = np.zeros((3, *x.shape[:2], blocks + 1))
+    if past is not None:
+        sums[..., 0] = past.blocks
+    shape, whole = (*x.shape[:2], blocks, BLOCK), slice(skipped, skipped + blocks * BLOCK)
+    here = known[..., whole].reshape(shape).sum(axis=-1)
+    means = x[..., whole].reshape(shape).sum(axis=-1) / np.maximum(here, 1)
     full = here >= BLOCK / 2
-    means = np.where(full, means, 0.0)
-    count, plain, square = (upto(v, ends // BLOCK) for v in (full, means, means**2))
+    sums[0, ..., 1:] = full
+    sums[1, ..., 1:] = np.where(full, means, 0.0)
+    np.square(sums[1, ..., 1:], out=sums[2, ..., 1:])
+    sums = sums.cumsum(axis=-1)
+    count, plain, square = sums
     tells = count >= FEWEST_BLOCKS
-    squares = np.where(tells, square - plain**2 / np.maximum(count, 1), 0.0).sum(axis=1)
+    squares = np.where(tells, square - plain**2 / np.maximum(count, 1), 0.0)
+    squares = np.ascontiguousarray(squares.swapaxes(1, 2)).sum(axis=2)  # in one order, however many blocks there are
     free = np.where(tells, count - 1, 0.0).sum(axis=1)
-    return np.asarray(BLOCK * np.maximum(squares, 0.0) / np.maximum(free, 1))
+    found = BLOCK * np.maximum(squares, 0.0) / np.maximum(free, 1)
+    return np.asarray(found[:, ends // BLOCK - closed]), sums[..., -1]
 
 
 def upto(values: NDArray[np.generic], ends: NDArray[np.int64]) -> Floats:
     """Return sums over the first so many slots, (..., P)."""
-    sums = np.cumsum(values, axis=-1, dtype=np.float64)
-    count = sums.shape[-1]
-    if len(ends) == count > 0 and ends[0] == 1 and ends[-1] == count and np.all(np.diff(ends) == 1):
-        return sums  # every slot is a look
-    start = np.zeros((*sums.shape[:-1], 1))
-    return np.asarray(np.concatenate([start, sums], axis=-1)[..., ends])
+    sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+    sums[..., 1:] = values
+    return _at(sums.cumsum(axis=-1), ends)
+
+
+def _at(sums: Floats, ends: NDArray[np.int64]) -> Floats:
+    """Return columns of sums, (..., P), rows after rows in memory: of looks in turn without copying them."""
+    first, last = (int(ends[0]), int(ends[-1])) if len(ends) else (0, -1)
+    if last - first == len(ends) - 1 and bool((ends[1:] > ends[:-1]).all()):
+        return sums[..., first : last + 1]  # every slot is a look
+    return sums.take(ends, axis=-1)
 
 
 def spread_of_pods(noise: PodNoise, mean_noise: Floats | None) -> tuple[Floats, Floats]:

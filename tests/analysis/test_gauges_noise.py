@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
-from analysis.compare.podnoise import BLOCK, deviations, pod_noise, spread_of_pods
+from analysis.compare.podnoise import (
+    BLOCK,
+    PodNoise,
+    PodSums,
+    deviations,
+    first_needed,
+    later_noise,
+    pod_noise,
+    spread_of_pods,
+)
 from analysis.grid import Floats
 
 
@@ -62,6 +73,23 @@ def test_noise_is_what_its_definition_says(running: bool, phi: float, gaps: floa
     for place, end in enumerate(ends):
         for name, expected in slowly(u[0, :, :end], running).items():
             assert getattr(found, name)[0, place] == pytest.approx(expected, rel=1e-9), name
+
+
+@pytest.mark.parametrize("step", [1, 2, 7])
+@pytest.mark.parametrize("pods", [1, 20])
+def test_noise_goes_on_from_sums_to_the_bit(step: int, pods: int):
+    """Look by look, whatever their lengths, the figures are those of everything at once."""
+    rng = np.random.default_rng(12)
+    u = rng.standard_normal((1, pods, 130))
+    u[rng.random(u.shape) < 0.1] = np.nan
+    ends = np.arange(1, 131)[::step]
+    whole = pod_noise(u, ends, running=True)
+    past: PodSums | None = None
+    for place, end in enumerate(ends):
+        begin = first_needed(past.slots if past else 0)
+        found, past = later_noise(u[..., begin:end], ends[place : place + 1], past, running=True)
+        for each in fields(PodNoise) if place else ():
+            assert getattr(found, each.name)[0, 0] == getattr(whole, each.name)[0, place], each.name
 
 
 @pytest.mark.parametrize(("phi", "stretch"), [(0.0, 1.0), (0.5, 3.0), (0.8, 9.0)])
