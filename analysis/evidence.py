@@ -85,9 +85,8 @@ class Looks:
     def between(self, first: int, last: int) -> Looks:
         """Return looks ``first <= k < last``."""
         part = Looks(**{name: getattr(self, name)[:, first:last] for name in READ})
-        if self._trail and 0 <= first < last == self.used.shape[1]:
-            part._trail.append(self._trail[0].after(first))
-        return part
+        to_the_end = self._trail and 0 <= first < last == self.used.shape[1]
+        return part.told_by(self._trail[0].after(first)) if to_the_end else part
 
     def without(self, left_out: BoolArray) -> Looks:
         """Return the same looks, those of ``left_out`` ((K,) or (N, K)) skipped: the burst check."""
@@ -95,7 +94,13 @@ class Looks:
 
     def chosen(self, rows: Integers) -> Looks:
         """Return the releases of ``rows``, in that order."""
-        return Looks(**{name: getattr(self, name)[rows] for name in READ})
+        part = Looks(**{name: getattr(self, name)[rows] for name in READ})
+        return part.told_by(self._trail[0].named(rows.tobytes())) if self._trail else part
+
+    def told_by(self, trail: Trail) -> Looks:
+        """Return itself, told from others by the trail of what it was made of: its own numbers need no digest."""
+        self._trail[:] = [trail]
+        return self
 
     def stacked(self, times: int) -> Looks:
         """Return every release ``times`` times, to run several nulls as one batch."""
@@ -189,8 +194,7 @@ def summed_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
 
 def terms(looks: Looks, null: Null) -> tuple[Floats, Floats, Floats]:
     """Return what a look's gain is made of, (N, K) each: the canary's share, all events and its own, over phi."""
-    ratio = np.reshape(np.asarray(null.ratio, dtype=np.float64), (-1, 1))
-    slack = np.reshape(np.asarray(null.slack, dtype=np.float64), (-1, 1))
+    ratio, slack = (np.reshape(np.asarray(each, dtype=np.float64), (-1, 1)) for each in (null.ratio, null.slack))
     usable = looks.used & (looks.total_canary > 0) & (looks.total_baseline > 0)
     bad = np.where(usable, looks.bad_canary, 0.0)
     pseudo = looks.bad_baseline + looks.total_baseline * slack / ratio
@@ -347,10 +351,8 @@ def promoted_now(looks: Looks, null: Null, state: PromoteState) -> Floats:
 
 
 def _promote(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, PromoteState]:
-    releases, count = looks.used.shape
-    log_e = np.empty((releases, count))
-    total = state.log_likelihood
-    for first, last in _blocks(releases, count):
+    log_e, total = np.empty(looks.used.shape), state.log_likelihood
+    for first, last in _blocks(*looks.used.shape):
         part = looks.between(first, last)
         gains = log_likelihood(part, -1, null)
         gains[:, 0] += total

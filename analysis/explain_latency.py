@@ -9,7 +9,15 @@ import numpy as np
 
 from analysis import words
 from analysis.compare.latency import LatencyEvidence
-from analysis.compare.latency_effects import compared, edges, effect, guilt, largest_promote
+from analysis.compare.latency_effects import (
+    as_proved,
+    compared,
+    edges,
+    guilt,
+    largest_promote,
+    shift_effect,
+    shown_edge,
+)
 from analysis.explaining import LEANING, Standing, goals_of, log_e_of, odds_of, state_of, waiting
 from analysis.forecast import PROMOTE_OVERSHOOT, Wait
 from analysis.forecast_means import Mean, slower, waits_for
@@ -50,13 +58,14 @@ def evidence_of(
     log_e = log_e_of(found)
     ahead = _forecast(found, record, standing)
     proved = state in (State.NO_WORSE, State.BETTER)
-    short = found.first_look is not None and largest_promote(found) < -math.log(policy.alpha.promote)
+    shift, every = shift_effect(found), edges(found)
+    head = compared(question.name.replace("-", " "), shift, None if shift is None else shown_edge(found, every))
     return about(
         question,
         state,
-        _reason(question, policy, state, found, standing, ahead),
+        _reason(head, question, policy, state, found, standing, ahead),
         counts=_requests(found, record, question.name),
-        effect=effect(found, proved=proved),
+        effect=as_proved(shift, found, proved=proved),
         log_e=log_e,
         goals=goals_of(policy.alpha),
         odds=odds_of(state, log_e, standing),
@@ -67,7 +76,7 @@ def evidence_of(
             "visible": record.questions[question.name].visible,
         },
         forecast=ahead,
-        advice=(MORE_PODS,) if short and state in (State.UNDECIDED, State.DEGRADED) else (),
+        advice=_advice(state, found, policy),
         flags=found.flags + (("burst",) if standing.burst is not None else ()),
         details={
             "burst_look": None if standing.burst is None else float(record.ends[standing.burst]),
@@ -78,9 +87,15 @@ def evidence_of(
             "share_of_abort": standing.omega,
             "empty_looks": found.empty_looks,
             "guilt": guilt(found) if state in (State.WORSE, State.DEGRADED) else None,
-            "edges": [_edge(one) for one in edges(found)],
+            "edges": [_edge(one) for one in every],
         },
     )
+
+
+def _advice(state: State, found: LatencyEvidence, policy: Policy) -> tuple[str, ...]:
+    if state not in (State.UNDECIDED, State.DEGRADED) or found.first_look is None:
+        return ()
+    return (MORE_PODS,) if largest_promote(found) < -math.log(policy.alpha.promote) else ()
 
 
 def observed_share(found: LatencyEvidence) -> float | None:
@@ -155,6 +170,7 @@ def _tail_wait(found: LatencyEvidence, share: float, goal: float, standing: Stan
 
 
 def _reason(
+    head: str,
     question: Latency,
     policy: Policy,
     state: State,
@@ -162,7 +178,6 @@ def _reason(
     standing: Standing,
     ahead: dict[str, Json] | None,
 ) -> str:
-    head = compared(question.name.replace("-", " "), found)
     warn, promote, step = float(found.warn[-1]), float(found.promote[-1]), found.by_step.now
     if state is State.WORSE:
         return f"{head}: {guilt(found)}, odds {words.odds(warn)}"

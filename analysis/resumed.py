@@ -57,13 +57,19 @@ class Trail:
     def __init__(self, columns: Sequence[Floats]) -> None:
         self.releases, self.count = columns[0].shape[:2]
         self._columns = columns
-        self._first = 0
+        self._first, self._name = 0, b""
         self._digests: dict[int, bytes] = {}
 
     def after(self, first: int) -> Trail:
         """Return the trail of looks ``first …``, for a process that begins there: the same digests."""
         part = copy(self)
         part._first, part.count = self._first + first, self.count - first
+        return part
+
+    def named(self, name: bytes) -> Trail:
+        """Return the trail of what was made of each look and of those before it; ``name`` is all else it depends on."""
+        part = copy(self)
+        part._name = sha256(self._name + name).digest()
         return part
 
     def mark(self, seen: int, opening: bytes) -> bytes:
@@ -73,7 +79,7 @@ class Trail:
             whole = self._first + self.count
             newest = until >= whole - 1
             self._digests |= self._digested(range(whole - 1, whole + 1) if newest else range(whole - BACK, whole - 1))
-        return sha256(opening + repr(self._first).encode() + self._digests[until]).digest()
+        return sha256(b"".join([self._name, opening, repr(self._first).encode(), self._digests[until]])).digest()
 
     def _digested(self, ends: range) -> dict[int, bytes]:
         """Return digests of everything before each of some ends."""

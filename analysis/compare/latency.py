@@ -17,7 +17,7 @@ from analysis.compare.counts import demanded
 from analysis.compare.latency_arms import LatencyArms, PreparedLatency, prepare
 from analysis.compare.latency_flags import flags, noise_source
 from analysis.compare.latency_noise import LatencyNoise, learn
-from analysis.compare.latency_parts import LatencyQuestion, abort_parts, edge_weights, row_null
+from analysis.compare.latency_parts import LatencyQuestion, abort_parts, row_null
 from analysis.compare.latency_promotes import promote_parts, step_evidence
 from analysis.compare.scores import Shift
 from analysis.compare.steps import StepEvidence
@@ -106,6 +106,8 @@ class LatencyEvidence:
         Of the typical request, so far.
     edge_warn, edge_tolerated : (P, K) float64
         log E of each weighed edge.
+    score_warn, score_tolerated : (K,) float64
+        log E of the typical request.
     warn, tolerated, abort : (K,) float64
         log E_warn, log E_tol and log A*, as for counts.
     promote, better : (K,) float64
@@ -131,6 +133,8 @@ class LatencyEvidence:
     shift: Shift
     edge_warn: Floats
     edge_tolerated: Floats
+    score_warn: Floats
+    score_tolerated: Floats
     warn: Floats
     tolerated: Floats
     abort: Floats
@@ -208,6 +212,7 @@ class LatencyEvidence:
         abort = demanded(found.warn[0], found.tolerated[0], self.question.alphas)
         left = replace(
             self, prepared=reduced, shift=found.shift, edge_warn=found.edge_warn, edge_tolerated=found.edge_tolerated,
+            score_warn=found.score_warn[0], score_tolerated=found.score_tolerated[0],
             warn=found.warn[0], tolerated=found.tolerated[0], abort=abort,
         )  # fmt: skip
         return left if self.elder is None else left.backed(self.elder.without_looks(left_out))
@@ -245,11 +250,10 @@ class LatencyEvidence:
         log_e = self.edge_tolerated if tolerated else self.edge_warn
         if not len(log_e):
             return None
-        look %= len(self.ends)
-        terms = log_e[:, look] + edge_weights(self.prepared)[:, 0]
+        terms = log_e[:, look] + self.prepared.weights[:, 0]
         row = int(terms.argmax())
-        limit = np.log(self.question.shift) if tolerated else 0.0
-        return row if terms[row] >= float(self.shift.between(look, look + 1).slower(limit)[0, 0]) else None
+        score = self.score_tolerated if tolerated else self.score_warn
+        return row if terms[row] >= score[look] else None
 
 
 def weigh(data: LatencyData, question: LatencyQuestion, next_weight: float | None = None) -> LatencyEvidence:
@@ -289,6 +293,8 @@ def weigh(data: LatencyData, question: LatencyQuestion, next_weight: float | Non
         shift=found.shift,
         edge_warn=found.edge_warn,
         edge_tolerated=found.edge_tolerated,
+        score_warn=found.score_warn[0],
+        score_tolerated=found.score_tolerated[0],
         warn=found.warn[0],
         tolerated=found.tolerated[0],
         abort=demanded(found.warn[0], found.tolerated[0], question.alphas),

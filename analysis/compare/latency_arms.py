@@ -37,6 +37,7 @@ from analysis.types import BoolArray
 from analysis.watched import Watched
 
 Rows = NDArray[np.int64]
+HALF: Final = float(np.log(0.5))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,25 +101,29 @@ class Asked:
     slo : (G,) bool
         Whether it is an objective's.
     slope : (G,) float64
+    weights : (G, 1) float64
+        Log weight of each edge in the mean of its release.
     """
 
     rows: Prepared
     release: Rows
     slo: BoolArray
     slope: Floats
+    weights: Floats
 
     def without(self, left_out: BoolArray) -> Asked:
         """Return the same looks, those of ``left_out`` (K,) skipped."""
         return replace(self, rows=replace(self.rows, looks=self.rows.looks.without(left_out)))
 
 
-def _asked(rows: Prepared, release: Rows, guard: BoolArray, slo: BoolArray, slope: Floats) -> Asked:
+def _asked(rows: Prepared, release: Rows, guard: BoolArray, slo: BoolArray, slope: Floats, releases: int) -> Asked:
     at, traffic = np.flatnonzero(guard), rows.history.traffic
     history = rows.history if traffic is None else replace(rows.history, traffic=(traffic[0][at], traffic[1][at]))
     chosen = replace(
         rows, looks=rows.looks.chosen(at), history=history, **{name: getattr(rows, name)[at] for name in _OF_ROWS}
     )
-    return Asked(rows=chosen, release=release[at], slo=slo[at], slope=slope[at])
+    weights = log_weights(release[at], slo[at], releases)
+    return Asked(rows=chosen, release=release[at], slo=slo[at], slope=slope[at], weights=weights)
 
 
 _OF_ROWS: Final = (
@@ -142,6 +147,8 @@ class PreparedLatency:
     guard, slo : (P,) bool
         Rows at which a promotion is asked; rows of an objective.
     slope : (P,) float64
+    weights : (P, 1) float64
+        Log weight of each edge in its release's tail; an objective's edges have half of it.
     asked : Asked
         Those of ``guard`` on their own.
     steps, used, empty : (N, K) bool
@@ -169,6 +176,7 @@ class PreparedLatency:
     guard: BoolArray
     slo: BoolArray
     slope: Floats
+    weights: Floats
     asked: Asked
     steps: BoolArray
     used: BoolArray
@@ -218,18 +226,16 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     looks = _without_noise(sides, used, arms)
     shift, score_from_run = scores_over_run(looks, stable, slot, arms.noise, origin)
     tails = tails_over_run(stable, arms.noise, origin)
-    usable = usable_edges(tails.requests, tails.exceedance, arms.slo)
-    guard = guard_edge(tails.exceedance, usable)
-    release, edge = np.nonzero(usable)
-    is_slo = np.isin(edge, arms.slo)
+    release, edge, is_slo, guards, weak_guard = _weighed_edges(tails, arms.slo)
     factor = held(_pod_factor(tried, stable.sums, used)) if arms.visible else np.ones(used.shape)
     rows = _edge_rows(
         (tried.above, stable.sums.above), (n_c, n_s), used, tails, factor, start_masses(marks, first), (release, edge)
     )
     short = tails.exceedance[:, -1] > MOST_EXCEEDANCE
     known = arms.noise.tail_known if arms.noise is not None else np.zeros(len(used), dtype=bool)
+    origin = origin.narrowed(release.tobytes(), edge.tobytes())
+    rows = rows.told_by(origin.of_looks)
     counted, slope = _as_counts(rows, arms, tails, known, (release, edge), steps, first), tails.slope[release, edge]
-    guards = is_slo if len(arms.slo) else edge == guard[release]
     return PreparedLatency(
         shift=shift,
         rows=counted,
@@ -238,7 +244,8 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         guard=guards,
         slo=is_slo,
         slope=slope,
-        asked=_asked(counted, release, guards, is_slo, slope),
+        asked=_asked(counted, release, guards, is_slo, slope, len(used)),
+        weights=log_weights(release, is_slo, len(used)),
         steps=steps,
         used=used,
         empty=~used & ~arms.left_out,
@@ -251,8 +258,8 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         short=short,
         provable=tails.bets & ~short[:, None],
         largest_bucket=_largest_bucket(stable.sums.found),
-        origin=origin.narrowed(release.tobytes(), edge.tobytes()),
-        weak_guard=_weak(guard, tails.exceedance) & (not len(arms.slo)),
+        origin=origin,
+        weak_guard=weak_guard,
     )
 
 
@@ -264,9 +271,28 @@ def _summed(arms: LatencyArms, origin: Origin) -> tuple[Sums, Stable]:
     return sums_of(arms.canary, arms.edges, arms.left_out, origin.narrowed(b"canary")), stable
 
 
-def _weak(guard: Rows, exceedance: Floats) -> BoolArray:
-    """Return, (N,), whether there is a guard edge that does not tell a fault from a pod that is merely slower."""
-    return (guard >= 0) & ~well_placed(exceedance[np.arange(len(guard)), guard])
+def log_weights(release: Rows, slo: BoolArray, releases: int) -> Floats:
+    """Return, (P, 1), the log weights of rows in the mean of their releases."""
+    counts = [np.bincount(release, weights=kind, minlength=releases) for kind in (slo, ~slo)]
+    own = np.where(slo, counts[0][release], counts[1][release])
+    both = (counts[0] > 0) & (counts[1] > 0)
+    return np.asarray(-np.log(own) + np.where(both[release], HALF, 0.0))[:, None]
+
+
+def _weighed_edges(tails: TailsOverRun, slo: Rows) -> tuple[Rows, Rows, BoolArray, BoolArray, BoolArray]:
+    """
+    Return the edges that are weighed, release by release, and whether each is an objective's and one that is asked.
+
+    Last, (N,), whether there is a guard edge that does not tell a fault from a pod that is merely slower.
+    """
+    usable = usable_edges(tails.requests, tails.exceedance, slo)
+    guard = guard_edge(tails.exceedance, usable)
+    release, edge = np.nonzero(usable)
+    is_slo = np.isin(edge, slo)
+    if len(slo):
+        return release, edge, is_slo, is_slo, np.zeros(len(guard), dtype=bool)
+    weak = (guard >= 0) & ~well_placed(tails.exceedance[np.arange(len(guard)), guard])
+    return release, edge, is_slo, edge == guard[release], weak
 
 
 def _largest_bucket(found: Floats) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,43 +96,42 @@ def bounded(evidence: LatencyEvidence, row: int) -> Effect | None:
     return confidence(*against_equality(own), float(own.pod_factor[0, -1]), own.pod_weights[0, -1])
 
 
-def shown_edge(evidence: LatencyEvidence) -> EdgeEffect | None:
-    """Return the edge to name: one that speaks for harm at 3 : 1, else that at which the promotion is asked."""
+def shown_edge(evidence: LatencyEvidence, every: Sequence[EdgeEffect]) -> EdgeEffect | None:
+    """Return which of `edges` to name: one that speaks for harm at 3 : 1, else that at which the promotion is asked."""
     row = evidence.guilty_row(tolerated=False)
     guards = np.flatnonzero(evidence.prepared.guard)
     if (row is None or evidence.edge_warn[row, -1] < LEANING) and guards.size:
         row = int(guards[0])
-    return None if row is None else replace(edges(evidence)[row], effect=bounded(evidence, row))
+    return None if row is None else replace(every[row], effect=bounded(evidence, row))
 
 
-def effect(evidence: LatencyEvidence, *, proved: bool = False) -> Effect | None:
+def as_proved(found: Effect | None, evidence: LatencyEvidence, *, proved: bool) -> Effect | None:
     """
     Return the shift as it is printed.
 
     Parameters
     ----------
+    found : Effect or None
+        From `shift_effect`.
     evidence : LatencyEvidence
     proved : bool
         Whether "no slower than tolerated" was proved: the upper bound is then the tolerance at worst.
     """
-    found = shift_effect(evidence)
     if found is None or not proved:
         return found
     high = max(min(found.high, evidence.question.shift), found.low)
     return replace(found, high=high, estimate=min(found.estimate, high))
 
 
-def compared(label: str, evidence: LatencyEvidence) -> str:
+def compared(label: str, shift: Effect | None, edge: EdgeEffect | None) -> str:
     """
-    Return one line for people.
+    Return one line for people, of what `shift_effect` and `shown_edge` say.
 
     For example ``latency 1.32x (1.12x to 1.55x); over 500 ms 2.1 % vs 0.9 % (1.6x to 3.1x)``.
     """
-    shift = shift_effect(evidence)
     if shift is None:
         return f"{label}: too few requests"
     text = f"{label} {words.ratio(shift.estimate)}{_bounds(shift)}"
-    edge = shown_edge(evidence)
     if edge is None or math.isnan(edge.canary) or math.isnan(edge.baseline):
         return text
     size = _bounds(edge.effect) if edge.effect is not None else ""

@@ -7,25 +7,21 @@ The score and the edges of the histogram are averaged for an abort; for a promot
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
-from analysis.compare.latency_arms import PreparedLatency, Rows
+from analysis.compare.latency_arms import HALF, PreparedLatency, Rows
 from analysis.compare.latency_sums import Origin
-from analysis.compare.scores import SHIFT, Shift, ShiftLooks, ShiftState, shift_from
+from analysis.compare.scores import SHIFT, Shift, ShiftLooks, ShiftState, shift_from, shift_in
 from analysis.compare.tails import both_nulls, tolerated_ratio
 from analysis.errors import InvalidInput
 from analysis.evidence import Null
 from analysis.grid import Floats
 from analysis.policy import Alphas
 from analysis.resumed import Resumed
-from analysis.stakes import AbortState, log_sum
-from analysis.types import BoolArray
-
-HALF = float(np.log(0.5))
+from analysis.stakes import log_sum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +66,25 @@ class LatencyQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AbortParts:
-    """What speaks for harm in N releases: the shift, (P, K) logs of every edge, (N, K) logs of the whole."""
+    """
+    What speaks for harm in N releases.
+
+    Parameters
+    ----------
+    shift : Shift
+    edge_warn, edge_tolerated : (P, K) float64
+        Logs of every edge: "more than stable" and "more than tolerated".
+    score_warn, score_tolerated : (N, K) float64
+        Logs of the score.
+    warn, tolerated : (N, K) float64
+        Logs of the whole.
+    """
 
     shift: Shift
     edge_warn: Floats
     edge_tolerated: Floats
+    score_warn: Floats
+    score_tolerated: Floats
     warn: Floats
     tolerated: Floats
 
@@ -94,21 +104,23 @@ def abort_parts(prepared: PreparedLatency, question: LatencyQuestion) -> AbortPa
         ``E = 1/2 E_score + 1/2 E_tail``, E_tail the mean over the edges, in which those of an objective have half the
         weight. A part of which nothing is known yet counts 1.
     """
-    shift = shift_over(prepared.shift, prepared.origin)
-    null, limits = row_null(prepared, question), np.array([0.0, np.log(question.shift)])
+    count, limits = prepared.used.shape[1], np.array([0.0, np.log(question.shift)])
+    null = row_null(prepared, question)
     edges = _edges_against(prepared, null)
-    weights = edge_weights(prepared)
 
-    def whole(first: int, last: int) -> Floats:
-        part = shift.between(first, last)
-        tails = (mean_edges(prepared.release, log_e[:, first:last] + weights, part.mean.shape) for log_e in edges)
-        scores = part.slower(limits[:, None, None])
-        return np.stack([halves(score, tail) for score, tail in zip(scores, tails, strict=True)], axis=-1)
+    def more(first: int, state: ShiftState | None) -> tuple[Floats, ShiftState]:
+        shift, after = shift_from(prepared.shift.between(first, count), state)
+        scores = shift.slower(limits[:, None, None])
+        tails = [mean_edges(prepared.release, log_e[:, first:] + prepared.weights, shift.mean.shape) for log_e in edges]
+        return np.concatenate([shift.packed, *scores, *map(halves, scores, tails)]), after
 
-    found = by_look(prepared.origin.narrowed(b"abort", null.mark, limits.tobytes()), shift.mean.shape[1], whole)
+    own = prepared.origin.narrowed(b"against", null.mark, limits.tobytes())
+    packed, _ = AGAINST.run(own.frame, own.trail, more)
+    series, told = packed.reshape(-1, *prepared.used.shape), len(SHIFT)
     return AbortParts(
-        shift=shift, edge_warn=edges[0], edge_tolerated=edges[1], warn=found[..., 0], tolerated=found[..., 1]
-    )
+        shift=shift_in(series[:told]), edge_warn=edges[0], edge_tolerated=edges[1],
+        score_warn=series[told], score_tolerated=series[told + 1], warn=series[-2], tolerated=series[-1],
+    )  # fmt: skip
 
 
 def shift_over(looks: ShiftLooks, origin: Origin) -> Shift:
@@ -117,33 +129,23 @@ def shift_over(looks: ShiftLooks, origin: Origin) -> Shift:
 
     def more(first: int, state: ShiftState | None) -> tuple[Floats, ShiftState]:
         found, after = shift_from(looks.between(first, count), state)
-        return np.stack([getattr(found, name) for name in SHIFT], axis=-1), after
+        return found.packed, after
 
     packed, _ = SHIFTS.run(origin.frame, origin.trail, more)
-    parts = dict(zip(SHIFT, packed.transpose(2, 0, 1), strict=True))
-    return Shift(**{**parts, "bets": parts["bets"] > 0})
-
-
-def by_look(origin: Origin, count: int, work: Callable[[int, int], Floats]) -> Floats:
-    """Return what ``work`` makes of looks ``first ... last - 1``, (N, K, ...), where no look needs another."""
-    return LOOKS.run(origin.frame, origin.trail, lambda first, _: (work(first, count), None))[0]
+    return shift_in(packed.reshape(len(SHIFT), *looks.used.shape))
 
 
 def _edges_against(prepared: PreparedLatency, null: Null) -> tuple[Floats, Floats]:
     """Return log E_warn and log E_tol of every edge, (P, K) each."""
-    looks, count = prepared.rows.looks, prepared.used.shape[1]
-    if not len(prepared.release):
-        return np.zeros((0, count)), np.zeros((0, count))
-    own = prepared.origin.narrowed(null.mark)
-    log_e, _ = EDGES.run(
-        own.frame, own.trail, lambda first, known: both_nulls(looks.between(first, count), null, known)
-    )
-    return log_e[: len(prepared.release)], log_e[len(prepared.release) :]
+    rows = len(prepared.release)
+    if not rows:
+        return (np.zeros((0, prepared.used.shape[1])),) * 2
+    log_e = both_nulls(prepared.rows.looks, null)
+    return log_e[:rows], log_e[rows:]
 
 
+AGAINST: Final[Resumed[ShiftState]] = Resumed(shared=True)
 SHIFTS: Final[Resumed[ShiftState]] = Resumed(shared=True)
-LOOKS: Final[Resumed[None]] = Resumed(shared=True)
-EDGES: Final[Resumed[AbortState]] = Resumed(shared=True)
 """What earlier calls computed of the same looks, to go on from."""
 
 
@@ -159,19 +161,6 @@ def row_null(prepared: PreparedLatency, question: LatencyQuestion, row: int | No
         slope, slo = slope[row : row + 1], slo[row : row + 1]
     steep = tolerated_ratio(slope, question.shift, question.exceedance)
     return Null(ratio=np.where(slo, question.exceedance, steep), slack=np.where(slo, question.slack, 0.0))
-
-
-def edge_weights(prepared: PreparedLatency) -> Floats:
-    """Return, (P, 1), the log weight of each edge in its release's tail; an objective's edges have half of it."""
-    return log_weights(prepared.release, prepared.slo, prepared.used.shape[0])
-
-
-def log_weights(release: Rows, slo: BoolArray, releases: int) -> Floats:
-    """Return, (P, 1), the log weights of rows in the mean of their releases."""
-    counts = [np.bincount(release, weights=kind, minlength=releases) for kind in (slo, ~slo)]
-    own = np.where(slo, counts[0][release], counts[1][release])
-    both = (counts[0] > 0) & (counts[1] > 0)
-    return np.asarray(-np.log(own) + np.where(both[release], HALF, 0.0))[:, None]
 
 
 def mean_edges(release: Rows, terms: Floats, shape: tuple[int, ...]) -> Floats:

@@ -7,6 +7,7 @@ What speaks for harm is in ``latency_parts.py``.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -26,16 +27,14 @@ from analysis.compare.latency_arms import Asked, PreparedLatency
 from analysis.compare.latency_parts import (
     AbortParts,
     LatencyQuestion,
-    by_look,
     halves,
-    log_weights,
     mean_edges,
     shift_over,
 )
 from analysis.compare.latency_sums import Origin
 from analysis.compare.scores import Shift, shift_of
 from analysis.compare.steps import StepEvidence
-from analysis.evidence import Integers, Null, PromoteState, promote_evidence, promote_start
+from analysis.evidence import Integers, Looks, Null, PromoteState, promote_evidence, promote_start
 from analysis.grid import Floats
 from analysis.resumed import Resumed
 from analysis.types import BoolArray
@@ -90,28 +89,32 @@ def promote_parts(
         for "beyond the tolerance" is taken off, nat for nat: a tail too thin for the guard is no proof of health.
     """
     asked, shift = prepared.asked, against.shift
+    releases, count = prepared.used.shape
     slack, known = final_demand(asked.rows, question.slack, question.harm_budget)
-    limit = _shift_limit(len(prepared.used), asked, question, slack, known.bad_share)
+    limit = _shift_limit(releases, asked, question, slack, known.bad_share)
     limits = np.stack([limit, np.zeros_like(limit)]) if better else limit[None]
-    edges = _promoted(asked, Null(ratio=question.exceedance, slack=slack), known, prepared.origin, better=better)
-    weights = log_weights(asked.release, asked.slo, len(prepared.used))
+    edges = _asked_edges(asked, Null(ratio=question.exceedance, slack=slack), known, better=better)
 
-    def score(first: int, last: int) -> Floats:
-        part = shift.between(first, last)
-        found = list(part.within(limits[..., None]))
-        if better:
-            found[1] = halves(found[1], mean_edges(asked.release, edges[1][:, first:last] + weights, part.mean.shape))
-        return np.stack(found, axis=-1)
+    def more(first: int, state: PromoteState | None) -> tuple[Floats, PromoteState | None]:
+        part = shift.between(first, count)
+        scores, (of_edges, after) = part.within(limits[..., None]), edges.more(first, state)
+        promote = _least(scores[0], asked, of_edges[0], prepared.provable[:, first:])
+        promote = promote - np.maximum(0.0, against.tolerated[:, first:])
+        if not better:
+            return promote, after
+        tails = mean_edges(asked.release, of_edges[1] + edges.weights, part.mean.shape)
+        return np.concatenate([promote, halves(scores[1], tails)]), after
 
-    own = prepared.origin.narrowed(b"promote", limits.tobytes())
-    found = by_look(own, shift.mean.shape[1], score)
+    tolerance = repr((question.shift, question.exceedance, question.slack)).encode()
+    own = prepared.origin.narrowed(b"promote", tolerance, limits.tobytes(), edges.mark)
+    found = PROMOTES.run(own.frame, own.trail, more)[0].reshape(-1, releases, count)
     return PromoteParts(
-        promote=_least(found[..., 0], asked, edges[0], prepared.provable) - np.maximum(0.0, against.tolerated),
+        promote=found[0],
         slack=slack,
-        known=known.since < prepared.used.shape[1],
+        known=known.since < count,
         requests_per_second=known.requests_per_second,
         share=known.bad_share,
-        better=found[..., 1] if better else None,
+        better=found[1] if better else None,
     )
 
 
@@ -120,36 +123,70 @@ def _share(asked: Asked, known: Traffic) -> Floats | None:
     return known.bad_share if asked.rows.history.traffic is not None else None
 
 
-def _promoted(asked: Asked, null: Null, known: Traffic, origin: Origin, *, better: bool) -> list[Floats]:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _AskedEdges:
     """
-    Return, (G, K) each, what `analysis.compare.arms.no_worse` says of the edges asked, and `better` if it is asked too.
+    The edges at which a promotion is asked, as one process of T claims: `analysis.compare.arms.no_worse`, and `better`.
 
-    Both are one process, which goes on from the looks that an earlier call weighed.
+    Parameters
+    ----------
+    looks : Looks
+        Of G edges.
+    null : Null
+        Of T G rows.
+    since : (T G,) int
+        First look that may bet.
+    centres : sequence of T (G, M) float64
+        Where a healthy release lies.
+    pods : ((G,), (G, 7)) float64
+        Those that shape the alternative: factor and weights.
+    weights : (G, 1) float64
+        Log weight of each edge in the mean of its release.
     """
+
+    looks: Looks
+    null: Null
+    since: Integers
+    centres: Sequence[Floats]
+    pods: tuple[Floats, Floats]
+    weights: Floats
+
+    @property
+    def mark(self) -> bytes:
+        """What tells it from others that are asked of the same looks."""
+        told = self.since, *self.pods, *self.centres
+        return b"".join([self.null.mark, *(each.tobytes() for each in told)])
+
+    def more(self, first: int, state: PromoteState | None) -> tuple[Floats, PromoteState | None]:
+        """Return log e of looks ``first …``, (T, G, k), 0 before the first bet, and where the process stands."""
+        times, (rows, count) = len(self.centres), self.looks.used.shape
+        if not rows:
+            return np.zeros((times, 0, count - first)), None
+        early = np.arange(first, count) < self.since[:, None]
+        betting = self.looks.between(first, count).stacked(times).without(early)
+        log_e, after = promote_evidence(betting, self.null, state or self._start())
+        return np.where(early, 0.0, log_e).reshape(times, rows, -1), after
+
+    def _start(self) -> PromoteState:
+        alternative = np.concatenate([promote_start(each, *self.pods).alternative for each in self.centres])
+        return PromoteState(log_likelihood=np.zeros_like(alternative), alternative=alternative)
+
+
+def _asked_edges(asked: Asked, null: Null, known: Traffic, *, better: bool) -> _AskedEdges:
+    """Return the process of the claim "within the limit", and of "fewer than stable" if that is asked too."""
     looks, rows = asked.rows.looks, len(asked.release)
-    count = looks.used.shape[1]
-    if not rows:
-        return [np.zeros((0, count))] * 2
-    opening = np.arange(rows), np.minimum(asked.rows.first, count - 1)
-    pods = looks.pod_factor[opening], looks.pod_weights[opening]
-    since, centres = [known.since], [healthy_centres(null, _share(asked, known), rows)]
+    opening = np.arange(rows), np.minimum(asked.rows.first, looks.used.shape[1] - 1)
+    since, centres = known.since, [healthy_centres(null, _share(asked, known), rows)]
     if better:
-        since, centres = [known.since, asked.rows.first], [*centres, np.broadcast_to(BETTER, (rows, len(BETTER)))]
+        since, centres = np.concatenate([since, asked.rows.first]), [*centres, np.broadcast_to(BETTER, (rows, 2))]
         null = Null(ratio=np.repeat([null.ratio, 1.0], rows), slack=np.append(null.slack, np.zeros(rows)))
-    alternative = np.concatenate([promote_start(each, *pods).alternative for each in centres])
-    start = PromoteState(log_likelihood=np.zeros_like(alternative), alternative=alternative)
-    early = np.arange(count) < np.concatenate(since)[:, None]
-
-    def more(first: int, state: PromoteState | None) -> tuple[Floats, PromoteState]:
-        betting = looks.between(first, count).stacked(len(since)).without(early[:, first:])
-        return promote_evidence(betting, null, state or start)
-
-    own = origin.narrowed(null.mark, *(each.tobytes() for each in since), alternative.tobytes())
-    log_e, _ = PROMOTES.run(own.frame, own.trail, more)
-    return list(np.where(early, 0.0, log_e).reshape(len(since), rows, count))
+    return _AskedEdges(
+        looks=looks, null=null, since=since, centres=centres, weights=asked.weights,
+        pods=(looks.pod_factor[opening], looks.pod_weights[opening]),
+    )  # fmt: skip
 
 
-PROMOTES: Final[Resumed[PromoteState]] = Resumed(shared=True)
+PROMOTES: Final[Resumed[PromoteState | None]] = Resumed(shared=True)
 """What earlier calls computed of the same looks, to go on from."""
 
 
@@ -167,10 +204,10 @@ def _shift_limit(releases: int, asked: Asked, question: LatencyQuestion, slack: 
     return np.asarray(np.log(question.shift) + np.where(np.isfinite(limit), limit, 0.0))
 
 
-def _least(score: Floats, asked: Asked, edges: Floats | None, provable: BoolArray) -> Floats:
+def _least(score: Floats, asked: Asked, edges: Floats, provable: BoolArray) -> Floats:
     """Return, (N, K), the least of the score and the edges asked; at most 0 where nothing may be proved."""
     least = np.where(provable, score, np.minimum(score, 0.0))
-    if edges is not None and len(edges):
+    if len(edges):
         np.minimum.at(least, asked.release, edges)
     return least
 
@@ -210,7 +247,7 @@ def step_evidence(
     begun = Origin(trail=prepared.origin.trail.after(running.start), frame=prepared.origin.frame)
     shift = whole if not running.start else shift_over(prepared.shift.between(running.start, count), begun)
     now = shift.between(count - running.start - 1, count - running.start).within(running.limit[:, None])
-    edges = None
+    edges = np.zeros((0, 1))
     if len(asked.release):
         edges = no_worse_now(running.rows, running.null, _share(asked, running.known), running.since)[:, None]
 
@@ -244,7 +281,7 @@ def _demand(asked: Asked, question: LatencyQuestion, span: tuple[int, int], next
 
 def _drawn(prepared: PreparedLatency, step: _Demand) -> Floats:
     """Return, (end - start,), log P_step at every look of one weight step."""
-    asked, edges = prepared.asked, None
+    asked, edges = prepared.asked, np.zeros((0, step.end - step.start))
     if len(asked.release):
         edges = no_worse(step.rows, step.null, _share(asked, step.known), step.since, step.since)
     score = shift_of(prepared.shift.between(step.start, step.end)).within(step.limit[:, None])

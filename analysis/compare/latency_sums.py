@@ -35,6 +35,11 @@ class Origin:
     trail: Trail
     frame: bytes
 
+    @property
+    def of_looks(self) -> Trail:
+        """What tells apart what was made of each look and of those before it."""
+        return self.trail.named(self.frame)
+
     def narrowed(self, *more: bytes) -> Origin:
         """Return the same looks, of which more has to be known."""
         return Origin(trail=self.trail, frame=sha256(b"".join([self.frame, *more])).digest())

@@ -167,6 +167,11 @@ class Shift:
     spread_dof: Floats
     bets: BoolArray
 
+    @property
+    def packed(self) -> Floats:
+        """(8 N, K) everything that is known of it, one series after the other."""
+        return np.concatenate([getattr(self, name) for name in SHIFT])
+
     def between(self, first: int, last: int) -> Shift:
         """Return looks ``first <= k < last``."""
         return Shift(**{name: getattr(self, name)[:, first:last] for name in SHIFT})
@@ -186,6 +191,12 @@ class Shift:
 
 SHIFT: Final = tuple(each.name for each in fields(Shift))
 """What is known of a shift at each look."""
+
+
+def shift_in(series: Floats) -> Shift:
+    """Return the shift that was packed, from its series (8, N, K)."""
+    parts = dict(zip(SHIFT, series, strict=True))
+    return Shift(**{**parts, "bets": parts["bets"] > 0})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -17,7 +17,6 @@ from scipy.special import gammaincc
 from analysis.evidence import Looks, Null, abort_evidence
 from analysis.grid import POD_SDS, Floats
 from analysis.noise import neighbour_dispersion
-from analysis.stakes import AbortState
 from analysis.types import BoolArray
 
 LEAST_EXCEEDANCE: Final = 2e-5
@@ -313,10 +312,10 @@ def held(factor: Floats) -> Floats:
     return found
 
 
-def both_nulls(looks: Looks, tolerated: Null, state: AbortState | None = None) -> tuple[Floats, AbortState]:
-    """Return log E_warn and, below it, log E_tol of every row, (2N, K), going on from a state; and the state after."""
+def both_nulls(looks: Looks, tolerated: Null) -> Floats:
+    """Return log E_warn and, below it, log E_tol of every row, (2N, K)."""
     rows = looks.used.shape[0]
-    ratio = np.broadcast_to(np.asarray(tolerated.ratio, dtype=np.float64), (rows,))
-    slack = np.broadcast_to(np.asarray(tolerated.slack, dtype=np.float64), (rows,))
-    null = Null(ratio=np.concatenate([np.ones(rows), ratio]), slack=np.concatenate([np.zeros(rows), slack]))
-    return abort_evidence(looks, null, state, times=2)
+    ratio, slack = np.empty(2 * rows), np.empty(2 * rows)
+    ratio[:rows], slack[:rows] = 1.0, 0.0
+    ratio[rows:], slack[rows:] = tolerated.ratio, tolerated.slack
+    return abort_evidence(looks, Null(ratio=ratio, slack=slack), times=2)[0]

@@ -226,7 +226,7 @@ def test_no_requests_are_no_evidence():
         np.testing.assert_array_equal(getattr(found, curve), 0.0)
     assert found.first_look is None
     assert shift_effect(found) is None
-    assert compared("latency", found) == "latency: too few requests"
+    assert compared("latency", shift_effect(found), None) == "latency: too few requests"
 
 
 @pytest.mark.parametrize(
@@ -301,8 +301,8 @@ def test_effects_hold_the_truth():
     for row, edge in enumerate(edges(found)):
         size = bounded(found, row)
         assert size.low <= edge.canary / edge.baseline <= size.high
-    named = shown_edge(found)
-    text = compared("latency", found)
+    named = shown_edge(found, edges(found))
+    text = compared("latency", shift_effect(found), named)
     assert len(text) < 120
     assert named is not None
     assert "over 250 ms" in text

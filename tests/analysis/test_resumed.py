@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -256,3 +258,30 @@ def test_processes_of_one_question_share_the_digest_of_its_looks():
     assert len({whole.mark(40, b""), whole.mark(39, b""), whole.mark(40, b"a"), part.mark(33, b"")}) == 4
     columns[1][0, 3, 1] += 1e-9
     assert Trail(columns).mark(40, b"") != whole.mark(40, b"")
+
+
+def test_what_is_made_of_looks_has_a_trail_of_its_own():
+    """The same looks, of which other things are made, and the same things made of other looks are told apart."""
+    looks, other = np.arange(40.0)[None], np.arange(40.0)[None] + 1
+    trail = Trail([looks])
+    marks = [
+        made.mark(30, b"")
+        for made in (trail, trail.named(b"a"), trail.named(b"b"), trail.named(b"a").named(b"b"), trail.after(10))
+    ]
+    assert len({*marks, Trail([other]).named(b"a").mark(30, b"")}) == 6
+    assert trail.named(b"a").after(3).mark(37, b"") == Trail([looks]).after(3).named(b"a").mark(37, b"")
+
+
+def test_releases_chosen_of_others_are_told_by_their_looks():
+    """What is remembered of one row is not told of another."""
+    looks = prepared(40).stacked(2)
+    looks = replace(looks, bad_canary=looks.bad_canary * [[1.0], [3.0]])
+    assert looks.trail.count == 40  # so that rows take their trail from it
+
+    def weighed():
+        return [evidence.abort_evidence(looks.chosen(np.array([row])), Null())[0].tolist() for row in (0, 1, 0)]
+
+    remembered = weighed()
+    resumed.forget()
+    assert remembered == weighed()
+    assert remembered[0] == remembered[2] != remembered[1]
