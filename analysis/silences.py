@@ -102,8 +102,8 @@ def heard(
     0 where the look was left out (with ``alone`` only where the sides cannot be told apart) or nothing was counted.
     """
     series = found.side(side).between(looks)
-    used = ~found.mixed[looks] if alone else found.used[looks]
-    told = np.zeros(len(used))
+    reasons = found.left_out[looks]
+    told = np.zeros(len(reasons))
     for name in counted:
         if name not in series.fields or not series.replicas:
             continue
@@ -113,4 +113,7 @@ def heard(
             told = told + (whole if whole.ndim == 1 else whole.sum(axis=-1))
         else:
             told = told + np.isfinite(values).sum(axis=0)
-    return np.where(used, told, 0.0)
+    for look, why in enumerate(reasons):
+        if why is not None and not (alone and why.code not in INCOMPARABLE):
+            told[look] = 0.0
+    return told

@@ -8,14 +8,14 @@ regression. Only the length of the youth is learned; its curve is not subtracted
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
 
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
-from analysis.types import BoolArray
+from analysis.types import BoolArray, Json
 
 FEWEST_BIRTHS: Final = 5
 MINUTE: Final = 60.0
@@ -54,6 +54,10 @@ class WarmUp:
     births: int
     ago: float | None = None
     flags: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Json]:
+        """Return what a report shows."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 def learned_length(births: Floats) -> float | None:

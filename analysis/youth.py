@@ -8,7 +8,7 @@ request. ``warmup.py`` has the rule and the lesson of past births; here it meets
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from typing import Final, Protocol, Self, TypeVar
 
 import numpy as np
@@ -31,8 +31,8 @@ Where it keeps what past births taught: ``{"length": seconds or None, "births": 
 before the release does not show with ``ago``, how many seconds before it the newest of them was.
 """
 YOUNG: Final = "young"
-FIRST_LOOKS: Final = 16
-"""Looks that usually show since when everybody is there."""
+FIRST_LOOKS: Final = (1, 16, None)
+"""Looks that are asked since when everybody is there, until they show it."""
 
 
 def youth_of(question: Question, policy: Policy, record: Record) -> WarmUp:
@@ -81,29 +81,29 @@ def born(found: QuestionRecord, side: Side, record: Record) -> FloatArray:
     does not: a replica of the canary is born where its first number begins, and of the baseline only one that comes
     later than the first look.
     """
-    names = found.side(side).replicas
+    series = found.side(side)
     births = found.notes.get(BIRTHS)
     if births is not None:
-        return np.array([births.get(name, -np.inf) for name in names], dtype=np.float64)
-    first = _first_told(found.side(side))
+        return np.array([births.get(name, -np.inf) for name in series.replicas], dtype=np.float64)
+    beside = side is Side.CANARY or (record.pairing is not Pairing.BEFORE_AFTER and record.aligned)
+    first = _first_told(series) if beside else None  # else its looks are not those of the canary's clock
     if first is None:
-        return np.full(len(names), -np.inf)
-    if side is Side.BASELINE and (record.pairing is Pairing.BEFORE_AFTER or not record.aligned):
-        return np.full(len(names), -np.inf)  # its looks are not those of the canary's clock
-    begun = (record.ends - record.lengths)[first]
-    old = (first == 0) & (side is Side.BASELINE)
-    return np.where(old, -np.inf, begun)
+        return np.full(len(series.replicas), -np.inf)
+    begun = record.ends[first] - record.lengths[first]
+    if side is Side.BASELINE:
+        begun[first == 0] = -np.inf
+    return np.asarray(begun)
 
 
 def _first_told(series: SideSeries) -> NDArray[np.int64] | None:
     """Return the first look in which each replica told something, (R,), 0 if it never did; None without any look."""
-    for until in (FIRST_LOOKS, None):
+    for until in FIRST_LOOKS:
         told = _told(series, slice(until))
         if not told.size:
             return None
         if told.any(axis=1).all():
             break
-    return np.where(told.any(axis=1), told.argmax(axis=1), 0)
+    return np.asarray(told.argmax(axis=1))
 
 
 def _told(series: SideSeries, looks: slice) -> BoolArray:
@@ -148,24 +148,30 @@ def grown(question: Question, record: Record, length: float) -> Record:
         sides[side.value] = SideSeries(replicas=series.replicas, fields=old)
     if not sides:
         return record
-    reasons = list(found.left_out)
-    young_alone = LeftOut(code=YOUNG, text=f"every replica of a side is younger than {words.duration(length)}")
-    for look in np.flatnonzero(empty):
-        reasons[look] = reasons[look] or young_alone
     kept = replace(
         found,
-        left_out=tuple(reasons),
+        left_out=_left_out(found, empty.nonzero()[0].tolist(), length),
         baseline=sides.get(Side.BASELINE.value, found.baseline),
         canary=sides.get(Side.CANARY.value, found.canary),
     )
     return replace(record, questions={**record.questions, question.name: kept})
 
 
+def _left_out(found: QuestionRecord, empty: list[int], length: float) -> tuple[LeftOut | None, ...]:
+    """Return why looks are left out, those too that are empty because everybody is young."""
+    if not empty:
+        return found.left_out
+    reasons = list(found.left_out)
+    young_alone = LeftOut(code=YOUNG, text=f"every replica of a side is younger than {words.duration(length)}")
+    for look in empty:
+        reasons[look] = reasons[look] or young_alone
+    return tuple(reasons)
+
+
 def _young(births: FloatArray, ends: FloatArray, length: float) -> BoolArray:
     """Return in which of the first looks each replica is too young, (R, k); the youngest of all are so in the last."""
-    if not len(births):
-        return np.zeros((0, 0), dtype=np.bool_)
-    until = len(ends) - int(old_enough(births.max(keepdims=True), ends, length).sum())
+    youngest = float(births.max()) if len(births) else -np.inf
+    until = 0 if youngest == -np.inf else len(ends) - int(old_enough(np.array([youngest]), ends, length).sum())
     return ~old_enough(births, ends[:until], length)
 
 
@@ -220,9 +226,9 @@ def weighed(
     """
     young = youth_of(question, policy, record)
     found = weigh(grown(question, record, young.hold))
-    if found is None or young.abort <= young.hold or not np.any(found.abort > 0):
+    if found is None or young.abort <= young.hold or not (loud := (found.abort > 0).nonzero()[0]).size:
         return found
-    last = int(np.flatnonzero(found.abort > 0)[-1]) if causal else len(found.abort) - 1
+    last = int(loud[-1]) if causal else len(found.abort) - 1
     if last + 1 == len(found.abort):
         whole = weigh(grown(question, record, young.abort))
         return found.backed(Elder(abort=_abort_of(whole, len(found.abort)), whole=lambda: whole))
@@ -284,5 +290,5 @@ def told(evidence: Evidence, question: Question, policy: Policy, record: Record)
         evidence,
         reason=words.cut(wait) if wait else evidence.reason,
         flags=tuple(dict.fromkeys((*evidence.flags, *young.flags))),
-        details={**evidence.details, "warm_up": asdict(young)},
+        details={**evidence.details, "warm_up": young.document()},
     )
