@@ -264,11 +264,9 @@ def test_what_is_made_of_looks_has_a_trail_of_its_own():
     """The same looks, of which other things are made, and the same things made of other looks are told apart."""
     looks, other = np.arange(40.0)[None], np.arange(40.0)[None] + 1
     trail = Trail([looks])
-    marks = [
-        made.mark(30, b"")
-        for made in (trail, trail.named(b"a"), trail.named(b"b"), trail.named(b"a").named(b"b"), trail.after(10))
-    ]
-    assert len({*marks, Trail([other]).named(b"a").mark(30, b"")}) == 6
+    made = trail, trail.named(b"a"), trail.named(b"b"), trail.named(b"a").named(b"b"), Trail([other]).named(b"a")
+    marks = {*(each.mark(40, b"") for each in made), trail.after(10).mark(30, b"")}
+    assert len(marks) == 6
     assert trail.named(b"a").after(3).mark(37, b"") == Trail([looks]).after(3).named(b"a").mark(37, b"")
 
 
