@@ -19,6 +19,7 @@ from typing import Any, Final
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from tests.calibration import report
+from tests.calibration.ceilings import CEILING_CELLS
 from tests.calibration.cells import CELLS, SEEDS, Row
 from tests.calibration.delays import DELAY_CELLS
 from tests.calibration.drift_kinds import DRIFT_KIND_CELLS
@@ -43,6 +44,7 @@ EVERY: Final[tuple[Any, ...]] = (
     *DRIFT_KIND_CELLS,
     *WARMUP_CELLS,
     *ROLLOUT_CELLS,
+    *CEILING_CELLS,
 )
 
 

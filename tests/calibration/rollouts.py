@@ -8,7 +8,7 @@ a look late, as a controller would ask; beside it the threshold gate that is usu
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -62,6 +62,8 @@ class RolloutCell:
     policy : Policy
     most, least : dict
         Figure -> share; figures are ``promoted``, ``promoted in 1 h`` and ``aborted``. All are shown, those are held.
+    harm : float or None
+        Extra bad events that a release may cost on average.
     releases : int
     """
 
@@ -72,6 +74,7 @@ class RolloutCell:
     policy: Policy = POLICY
     most: dict[str, float] = field(default_factory=dict)
     least: dict[str, float] = field(default_factory=dict)
+    harm: float | None = None
     releases: int = 400
 
     @property
@@ -99,7 +102,9 @@ class RolloutCell:
         for outcome in ("promoted", "aborted"):
             minutes = [e.seconds / 60 for e in ended if e.outcome == outcome]
             rows.append(self._row(f"{outcome}, median min", np.nan, float(np.median(minutes)) if minutes else np.nan))
-        rows.append(self._row("extra bad events", np.nan, float(np.mean([e.harmed for e in ended]))))
+        harmed = float(np.mean([e.harmed for e in ended]))
+        most = np.nan if self.harm is None else self.harm
+        rows.append(self._row("extra bad events", most, harmed, self.harm is None or harmed <= self.harm))
         rows.append(self._row("releases", np.nan, float(len(ended))))
         return rows
 
@@ -193,24 +198,41 @@ def _cells() -> list[RolloutCell | ThresholdCell]:
 
 
 STEPS: Final = ((0.05, 0.1, 0.25, 0.5), (0.25, 0.5), (0.5,))
-BUDGETS: Final = (20.0, 30.0, 40.0, 50.0)
+BUDGETS: Final = (20.0, 30.0, 40.0, 52.0)
+HISTORIES: Final = (4.0, 24.0)
+CHOSEN: Final = ((0.25, 0.5), 52.0, 24.0)
+"""Steps, harm budget and hours of history of what decision 12 names for a quiet service: held to what was wanted."""
+HARM_AT_RR_2: Final = 54.0
+"""Extra bad events of a release of twice the errors with the reference's settings, 1 request a second, 1 %."""
 
 
 def _quiet() -> list[RolloutCell]:
-    """Return what a service of 1 request a second may choose: other steps, another harm budget."""
+    """Return what a service of 1 request a second may choose: other steps, another harm budget, a longer history."""
     return [
         RolloutCell(
             table="T14q",
-            name=f"{', '.join(f'{100 * w:g}' for w in steps)} %, budget {budget:g}",
-            world=World(rps=1.0, share=0.01, weights=steps),
+            name=f"{', '.join(f'{100 * w:g}' for w in steps)} %, budget {budget:g}, {hours:g} h of history",
+            world=World(rps=1.0, share=0.01, weights=steps, history=hours * HOUR),
             effect=effect,
             policy=replace(POLICY, harm_budget=budget),
-            releases=400,
+            **(_wanted(effect) if (steps, budget, hours) == CHOSEN else {}),
         )
+        for hours in HISTORIES
         for steps in STEPS
         for budget in BUDGETS
-        for effect in (HEALTHY, 2.0, 3.0)
+        for effect in (EFFECTS if (steps, budget, hours) == CHOSEN else (HEALTHY,))
     ]
+
+
+def _wanted(effect: float) -> dict[str, Any]:
+    held: dict[str, Any] = {"releases": 1200}
+    if effect == HEALTHY:
+        held |= {"least": {"promoted in 1 h": 0.9, "promoted": 0.93}, "most": {"aborted": 0.001}}
+    elif effect == 2.0:
+        held |= {"harm": HARM_AT_RR_2}
+    elif effect == 3.0:
+        held |= {"most": {"promoted": 0.01}}
+    return held
 
 
 ROLLOUT_CELLS: Final = (*_cells(), *_quiet())
