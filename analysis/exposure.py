@@ -18,6 +18,7 @@ from analysis.noise import neighbour_dispersion
 from analysis.types import BoolArray
 
 STEP_RATIO: Final = 1.3
+NEARLY: Final = STEP_RATIO * (1 - 1e-9)
 STEP_SIGMAS: Final = 5.0
 SPLIT_INFLATION: Final = 1.5
 SPLIT_PRIOR: Final = 3.0
@@ -137,19 +138,25 @@ def _steps(total_canary: Floats, total_baseline: Floats, exposure: Exposure, *, 
     if exposure != "requests":
         unit = _first_look(total_canary, total_baseline, served)
         total_canary, total_baseline = total_canary / unit, total_baseline / unit
-    before_c, before_s = (_before(np.where(served, side, 0.0)) for side in (total_canary, total_baseline))
+    sides = total_canary, total_baseline
+    before_c, before_s = (_before(side if served.all() else np.where(served, side, 0.0)) for side in sides)
     look, since = np.arange(K), np.zeros(N, dtype=np.int64)
     open_rows = np.arange(N)
     while open_rows.size:
-        start = since[open_rows, None]
+        start = since[open_rows]
         n_c, n_s = total_canary[open_rows], total_baseline[open_rows]
-        pooled_c, pooled_s = (
-            before[open_rows] - np.take_along_axis(before[open_rows], start, axis=1) for before in (before_c, before_s)
-        )
+        pooled_c, pooled_s = (before[open_rows] - before[open_rows, start, None] for before in (before_c, before_s))
+        likely = served[open_rows] & (look > start[:, None]) & (pooled_c > 0) & _apart(n_c * pooled_s, n_s * pooled_c)
+        some = np.flatnonzero(likely.any(axis=1))
+        if not some.size:
+            break
+        if some.size < len(open_rows):
+            open_rows, likely = open_rows[some], likely[some]
+            n_c, n_s, pooled_c, pooled_s = (each[some] for each in (n_c, n_s, pooled_c, pooled_s))
         with np.errstate(divide="ignore", invalid="ignore"):
             shift = np.abs(np.log(n_c / n_s * pooled_s / pooled_c))
             error = np.sqrt(1 / n_c + 1 / n_s + 1 / pooled_c + 1 / pooled_s)
-            likely = served[open_rows] & (look > start) & (pooled_c > 0) & (shift >= np.log(STEP_RATIO))
+            likely &= shift >= np.log(STEP_RATIO)
             likely &= shift >= STEP_SIGMAS * np.sqrt(SPLIT_INFLATION) * error  # dispersion is never below 1
         moved = []
         for place, row in enumerate(open_rows):
@@ -171,6 +178,11 @@ def _steps(total_canary: Floats, total_baseline: Floats, exposure: Exposure, *, 
                     break
         open_rows = np.array(moved, dtype=np.int64)
     return steps
+
+
+def _apart(first: Floats, second: Floats) -> BoolArray:
+    """Return where two products differ by `STEP_RATIO` or almost: what no logarithm needs to be asked of."""
+    return np.asarray((first >= NEARLY * second) | (second >= NEARLY * first))
 
 
 def _returned(canary: Floats, baseline: Floats, served: BoolArray, look: int, level: float) -> int | None:
