@@ -14,22 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compare.latency_sums import Origin, Sums, counted, sums_of
-from analysis.compare.podnoise import spread_of_pods
+from analysis.compare.podnoise import PodNoise, spread_of_pods
 from analysis.compare.score_noise import (
     FEWEST_DOF,
     FEWEST_SLOTS,
+    PodsSoFar,
     ScoreNoise,
+    lasting,
     looks_per_slot,
-    mean_look,
-    noise_over_run,
-    pod_rate,
-    pods_worth,
+    noise_of_run,
     score_noise,
 )
-from analysis.compare.scores import ShiftLooks, Side, complete
+from analysis.compare.scores import ShiftLooks, Side, complete, so_far
 from analysis.compare.tails import FEWEST_REQUESTS, TailNoise, exceeding, tail_noise
 from analysis.grid import Floats
 from analysis.noise import FEWEST_LOOKS
+from analysis.resumed import Resumed
 from analysis.types import BoolArray
 
 Rows = NDArray[np.int64]
@@ -252,18 +252,65 @@ def scores_over_run(
     return replace(looks, **found), ~known
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Running:
+    """Where the noise of N runs stands: what pods showed, and sums (N, 3) over the looks of stable and of the run."""
+
+    pods: PodsSoFar
+    stable: Floats
+    run: Floats
+
+
 def _scores_of_run(looks: ShiftLooks, stable: Stable, slot: Rows, origin: Origin) -> ShiftLooks:
     """Return the looks with what the run itself tells of the noise."""
-    side, early = stable.side, stable.early
-    pods, alone = noise_over_run(looks, side, slot, origin)
+    count = looks.used.shape[1]
+
+    def more(first: int, known: _Running | None) -> tuple[Floats, _Running]:
+        new, since = looks.between(first, count), stable.early + first if known else 0
+        side, seconds = stable.side.between(since, stable.early + count), stable.seconds[since:]
+        length = np.broadcast_to(seconds, side.requests.shape)
+        of_stable = np.stack([side.requests, lasting(side, seconds), length], axis=-1)
+        of_stable = so_far(of_stable, known.stable if known else None)
+        shares = np.where(new.used, new.canary.shares + new.baseline.shares, 0.0)
+        of_run = np.stack([np.where(new.used, new.seconds, 0.0), shares, new.used], axis=-1)
+        of_run = so_far(of_run, known.run if known else None)
+        noise, alone, pods = noise_of_run(looks, stable.side, slot, first, known.pods if known else None)
+        series = _in_use(noise, alone, of_stable[:, -of_run.shape[1] :], of_run, slot, stable.early + first, looks)
+        return np.concatenate(series), _Running(pods=pods, stable=of_stable[:, -1], run=of_run[:, -1])
+
+    packed, _ = RUNS.run(origin.frame, origin.trail, more)
+    found = dict(zip(SCORE_FIELDS, packed.reshape(-1, *looks.used.shape), strict=True))
+    return replace(looks, **{**found, "bets": found["bets"] > 0})
+
+
+RUNS: Final[Resumed[_Running]] = Resumed(shared=True)
+"""What earlier calls knew of the noise at each look."""
+
+
+def _in_use(
+    pods: PodNoise, alone: BoolArray, of_stable: Floats, of_run: Floats, slot: Rows, before: int, looks: ShiftLooks
+) -> list[Floats]:
+    """
+    Return what is used of the noise of some looks, (N, k) each, in the order of `SCORE_FIELDS`.
+
+    ``of_stable``, ``of_run`` are the sums of `_Running` at each of them, ``before`` is the number of looks before them.
+    """
+    requests, lasted, length = of_stable.transpose(2, 0, 1)
+    elapsed, shares, used = of_run.transpose(2, 0, 1)
+    long_run = pods.long_run
     if alone.any():
-        pods = replace(pods, long_run=np.where(alone, pods.long_run / pods_worth(looks), pods.long_run))
-    long_run = pods.long_run * (slot[:, None] * mean_look(stable.seconds)[early:])
-    elapsed = np.cumsum(np.where(looks.used, looks.seconds, 0.0), axis=1)
-    of_mean = long_run / np.where(elapsed > 0, elapsed, looks.seconds)
+        long_run = np.where(alone, long_run / _pods_worth(shares, used, looks.visible), long_run)
+    mean_look = length / np.arange(before + 1, before + 1 + length.shape[1])
+    long_run = long_run * (slot[:, None] * mean_look)
+    of_mean = long_run / np.where(elapsed > 0, elapsed, looks.seconds[-elapsed.shape[1] :])
     spread, spread_dof = spread_of_pods(pods, np.where(alone, 0.0, of_mean))
-    return replace(
-        looks, long_run=long_run, dof=pods.dof, spread=spread, spread_dof=spread_dof,
-        pod_rate=np.where(alone, 0.0, pod_rate(side, stable.seconds)[:, early:]),
-        bets=(pods.dof >= FEWEST_DOF) & (pods.samples >= FEWEST_SLOTS),
-    )  # fmt: skip
+    rate = np.where(alone, 0.0, requests / np.maximum(lasted, 1e-9))
+    return [long_run, pods.dof, rate, spread, spread_dof, (pods.dof >= FEWEST_DOF) & (pods.samples >= FEWEST_SLOTS)]
+
+
+def _pods_worth(shares: Floats, used: Floats, visible: bool) -> Floats:
+    """Return, (N, k), how many pods' worth of noise the difference of the sides holds, from sums over the run."""
+    if not visible:
+        return np.full(used.shape, 2.0)
+    mean = shares / np.maximum(used, 1)
+    return np.where(mean > 0, mean, 1.0)

@@ -6,17 +6,16 @@ With one stable pod, or hidden ones, only the difference of the two sides is lef
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.compare.latency_sums import Origin
-from analysis.compare.podnoise import PodNoise, deviations, pod_noise
+from analysis.compare.podnoise import PodNoise, PodSums, deviations, first_needed, later_noise
 from analysis.compare.scores import ShiftLooks, Side
 from analysis.grid import Floats
-from analysis.resumed import Resumed
 from analysis.types import BoolArray
 
 Rows = NDArray[np.int64]
@@ -90,23 +89,40 @@ def score_noise(side: Side, seconds: Floats, slot: Rows) -> ScoreNoise:
         From `looks_per_slot`.
     """
     return ScoreNoise(
-        pods=_among_pods(side, slot, np.array([len(seconds)]), running=False),
+        pods=_among_pods(side, slot, np.array([len(seconds)]), None, running=False)[0],
         slot_seconds=slot[:, None] * mean_look(seconds)[-1:],
         pod_rate=pod_rate(side, seconds)[:, -1:],
     )
 
 
-def _among_pods(side: Side, slot: Rows, ends: Rows, *, running: bool) -> PodNoise:
-    """Return the noise, (N, P), that stable pods show among themselves in the first so many looks (P,)."""
-    parts: list[PodNoise] = []
-    order: list[Rows] = []
-    for size in np.unique(slot):
+def _among_pods(
+    side: Side, slot: Rows, ends: Rows, past: Sequence[PodSums] | None, *, running: bool
+) -> tuple[PodNoise, tuple[PodSums, ...]]:
+    """
+    Return the noise, (N, P), that stable pods show among themselves in the first so many looks (P,).
+
+    Parameters
+    ----------
+    side : Side
+    slot : (N,) int
+    ends : (P,) int
+    past : sequence of PodSums or None
+        One for each size of a slot, from which slots go on; returned too.
+    running : bool
+    """
+    parts, order = [], []
+    sizes = sorted({*slot.tolist()})
+    before: Sequence[PodSums | None] = past or [None] * len(sizes)
+    for size, known in zip(sizes, before, strict=True):
         rows = np.flatnonzero(slot == size)
-        values = _mean(side.plain[rows], side.total[rows], int(size))
-        away = deviations(values, np.ones((len(rows), 1, 1)))
-        parts.append(pod_noise(away, ends // size, running=running or bool(ends[-1] // size < SETTLED_SLOTS)))
+        begin = 0 if known is None else first_needed(known.slots)
+        plain, total = (each[rows, :, begin * size :] for each in (side.plain, side.total))
+        away = deviations(_mean(plain, total, size), np.ones((len(rows), 1, 1)))
+        few = bool(ends[-1] // size < SETTLED_SLOTS)
+        parts.append(later_noise(away, ends // size, known, running=running or few))
         order.append(rows)
-    return _joined(parts, np.argsort(np.concatenate(order)))
+    noise, sums = zip(*parts, strict=True)
+    return noise[0] if len(noise) == 1 else _joined(noise, np.argsort(np.concatenate(order))), sums
 
 
 def _mean(plain: Floats, total: Floats, size: int) -> Floats:
@@ -115,7 +131,7 @@ def _mean(plain: Floats, total: Floats, size: int) -> Floats:
     return np.where(total > 0, plain / np.where(total > 0, total, 1.0), np.nan)
 
 
-def _joined(parts: list[PodNoise], order: Rows) -> PodNoise:
+def _joined(parts: Sequence[PodNoise], order: Rows) -> PodNoise:
     return PodNoise(**{name: np.concatenate([getattr(p, name) for p in parts])[order] for name in _FIGURES})
 
 
@@ -137,14 +153,38 @@ def _pooled(values: Floats, size: int) -> Floats:
 
 def pod_rate(side: Side, seconds: Floats) -> Floats:
     """Return, (N, T), requests per second of a typical pod in the looks so far."""
-    pods = 1 / np.maximum(side.shares, 1e-9)
-    lasted = np.cumsum(np.where(side.requests > 0, pods * seconds, 0.0), axis=1)
+    lasted = np.cumsum(lasting(side, seconds), axis=1)
     return np.asarray(np.cumsum(side.requests, axis=1) / np.maximum(lasted, 1e-9))
 
 
-def noise_over_run(looks: ShiftLooks, side: Side, slot: Rows, origin: Origin) -> tuple[PodNoise, BoolArray]:
+def lasting(side: Side, seconds: Floats) -> Floats:
+    """Return, (N, T), for how many seconds of one pod alone the pods of each look served."""
+    return np.where(side.requests > 0, 1 / np.maximum(side.shares, 1e-9) * seconds, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PodsSoFar:
     """
-    Return the noise that was known at each look of a run.
+    What stable pods of a run showed so far.
+
+    Parameters
+    ----------
+    met : (N, R) bool
+        Those that served.
+    pods, lone : sequences of PodSums, or None
+        Sums of the pods of each size of a slot, and of the difference of each release's sides, while one is alone.
+    """
+
+    met: BoolArray
+    pods: tuple[PodSums, ...]
+    lone: tuple[PodSums, ...] | None
+
+
+def noise_of_run(
+    looks: ShiftLooks, side: Side, slot: Rows, first: int, past: PodsSoFar | None
+) -> tuple[PodNoise, BoolArray, PodsSoFar]:
+    """
+    Return the noise that is known at looks ``first …`` of a run.
 
     Parameters
     ----------
@@ -154,41 +194,37 @@ def noise_over_run(looks: ShiftLooks, side: Side, slot: Rows, origin: Origin) ->
         Stable, (N, R, E + K): with the looks before it.
     slot : (N,) int
         From `looks_per_slot`.
-    origin : Origin
-        Of both; slots of another size are another one.
+    first : int
+    past : PodsSoFar or None
+        None: there were no looks before; returned too.
 
     Returns
     -------
     noise : PodNoise
-        (N, K), of the slots closed by each look.
-    alone : (N, K) bool
+        (N, k), of the slots closed by each look.
+    alone : (N, k) bool
         Where it is that of the difference of the sides: a lone stable pod so far, or pods that cannot be seen. Nothing
-        is known then of how pods differ.
+        is known then of how pods differ, and the long-run variance is that of all their pods together.
     """
     count, early = looks.used.shape[1], side.requests.shape[1] - looks.used.shape[1]
-    seen = np.count_nonzero(np.logical_or.accumulate(side.total > 0, axis=2), axis=1)[:, early:]
-    alone = (seen < 2) | (not looks.visible)
-
-    def more(first: int, _: None) -> tuple[Floats, None]:
-        begin = max(min(first, count - 2), 0)  # never one look: numpy adds the pods of a single column in another order
-        ends = np.arange(begin + 1, count + 1)
-        noise = _among_pods(side, slot, early + ends, running=True)
-        figures = [getattr(noise, name) for name in _FIGURES]
-        here = alone[:, begin:]
-        if here.any():
-            single = _lone_noise(looks, slot, ends)
-            figures = [np.where(here, getattr(single, name), own) for name, own in zip(_FIGURES, figures, strict=True)]
-        return np.stack(figures, axis=-1)[:, first - begin :], None
-
-    packed, _ = RUNS.run(origin.frame, origin.trail, more)
-    return PodNoise(**dict(zip(_FIGURES, packed.transpose(2, 0, 1), strict=True))), alone
+    ends = np.arange(first + 1, count + 1)
+    served = side.total[:, :, 0 if past is None else early + first :] > 0
+    if past is not None:
+        served[:, :, 0] |= past.met
+    met = np.logical_or.accumulate(served, axis=2)
+    alone = (np.count_nonzero(met, axis=1)[:, -len(ends) :] < 2) | (not looks.visible)
+    figures, pods = _among_pods(side, slot, early + ends, None if past is None else past.pods, running=True)
+    lone = None
+    if alone.any():
+        single, lone = _lone_noise(looks, slot, ends, None if past is None else past.lone)
+        both = {name: (getattr(single, name), getattr(figures, name)) for name in _FIGURES}
+        figures = PodNoise(**{name: np.where(alone, *each) for name, each in both.items()})
+    return figures, alone, PodsSoFar(met=met[:, :, -1], pods=pods, lone=lone)
 
 
-RUNS: Final[Resumed[None]] = Resumed(shared=True)
-"""What earlier calls knew of the noise at each look."""
-
-
-def _lone_noise(looks: ShiftLooks, slot: Rows, ends: Rows) -> PodNoise:
+def _lone_noise(
+    looks: ShiftLooks, slot: Rows, ends: Rows, past: Sequence[PodSums] | None
+) -> tuple[PodNoise, tuple[PodSums, ...]]:
     """
     Return the noise from the difference of the sides itself: a lone stable pod, or pods that cannot be seen.
 
@@ -199,29 +235,24 @@ def _lone_noise(looks: ShiftLooks, slot: Rows, ends: Rows) -> PodNoise:
         Looks per slot.
     ends : (P,) int
         Numbers of looks.
+    past : sequence of PodSums or None
+        One for each release, from which slots go on; returned too.
 
     Returns
     -------
     PodNoise
-        (N, P), of the slots closed by each of these looks; nothing is known of how pods differ. The long-run
-        variance is to be divided by `pods_worth`.
+        (N, P), of the slots closed by each of these looks; nothing is known of how pods differ.
     """
-    found: list[PodNoise] = []
-    for row, size in enumerate(slot):
-        used = looks.used[row]
+    found = []
+    before: Sequence[PodSums | None] = past or [None] * len(slot)
+    for row, (size, known) in enumerate(zip(slot.tolist(), before, strict=True)):
+        here = slice(0 if known is None else first_needed(known.slots) * size, None)
+        used = looks.used[row, here]
         means = [
-            _mean(np.where(used, side.latency[row], 0.0), np.where(used, side.requests[row], 0.0), int(size))
+            _mean(np.where(used, side.latency[row, here], 0.0), np.where(used, side.requests[row, here], 0.0), size)
             for side in (looks.canary, looks.baseline)
         ]
-        found.append(pod_noise((means[0] - means[1])[None, None, :], ends // int(size), running=True))
-    pods = _joined(found, np.arange(len(slot)))
-    return replace(pods, between=np.zeros_like(pods.between))
-
-
-def pods_worth(looks: ShiftLooks) -> Floats:
-    """Return, (N, K), how many pods' worth of noise the difference of the sides holds."""
-    if not looks.visible:
-        return np.full(looks.used.shape, 2.0)
-    shares = np.where(looks.used, looks.canary.shares + looks.baseline.shares, 0.0)
-    mean = np.cumsum(shares, axis=1) / np.maximum(np.cumsum(looks.used, axis=1), 1)
-    return np.where(mean > 0, mean, 1.0)
+        found.append(later_noise((means[0] - means[1])[None, None, :], ends // size, known, running=True))
+    noise, sums = zip(*found, strict=True)
+    pods = _joined(noise, np.arange(len(slot)))
+    return replace(pods, between=np.zeros_like(pods.between)), sums

@@ -9,7 +9,10 @@ import pytest
 
 from analysis import evidence, resumed
 from analysis.compare import counts
+from analysis.compare.latency import weigh
 from analysis.compare.latency_noise import stable_of
+from analysis.compare.latency_parts import LatencyQuestion
+from analysis.compare.scores import SHIFT
 from analysis.evidence import Null
 from analysis.judge import judge
 from analysis.resumed import BACK, LARGEST, MOST, WIDE, Recalled, Resumed, Tabled, Trail
@@ -18,6 +21,7 @@ from tests.analysis.kinds_examples import every_kind
 from tests.analysis.kinds_examples import release as kinds_release
 from tests.analysis.latency_examples import EDGES
 from tests.analysis.latency_examples import counts as counts_of_latency
+from tests.analysis.latency_examples import release as release_of_latency
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +43,41 @@ def test_a_release_watched_look_by_look_is_the_one_judged_at_once(harm, back):
     for look, report in zip(looks, watched, strict=True):
         resumed.forget()
         assert report == repr(judge(asked, whole, float(whole.ends[look])))
+
+
+@pytest.mark.parametrize("back", [1, 3])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="noise of history"),
+        pytest.param({"history": 0}, id="noise of the run"),
+        pytest.param({"history": 5}, id="too little history"),
+        pytest.param({"history": 0, "requests": 4.0}, id="slots of several looks"),
+        pytest.param({"history": 0, "pods": (1, 1)}, id="one stable pod"),
+        pytest.param({"history": 0, "pods": (1, 1), "visible": False}, id="pods that cannot be seen"),
+        pytest.param({"history": 0, "shift": np.where(np.arange(60) < 30, 1.0, 1.5)}, id="harm"),
+    ],
+)
+def test_a_latency_watched_look_by_look_is_the_one_weighed_at_once(changes, back):
+    """Pods that are gone for some looks, looks left out, a weight step: each curve is that of a replay, to the bit."""
+    data = release_of_latency(3, looks=60, **changes)
+    data.canary[:, :25] //= 3
+    data.baseline[0, 20:24] = np.nan
+    data.left_out[[12, 40]] = True
+
+    def told(upto):
+        cut = {name: getattr(data, name)[:, :upto] for name in ("baseline", "canary")}
+        cut |= {name: getattr(data, name)[:upto] for name in ("left_out", "ends", "seconds")}
+        found = weigh(replace(data, **cut), LatencyQuestion())
+        curves = "edge_warn", "edge_tolerated", "score_warn", "warn", "abort", "promote", "better", "step"
+        shift = (getattr(found.shift, name) for name in SHIFT)
+        return repr([each.tolist() for each in (*(getattr(found, name) for name in curves), *shift)])
+
+    looks = range(20, 60 + 1, back)
+    watched = [told(upto) for upto in looks]
+    for upto, report in zip(looks, watched, strict=True):
+        resumed.forget()
+        assert report == told(upto)
 
 
 def test_two_releases_that_part_share_only_what_they_had_in_common():
