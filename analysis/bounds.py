@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from analysis.grid import HARM, MIDPOINTS, NODES, POD_SDS, TINY, Floats, alternative, null_weights
+from analysis.beliefs import beliefs
+from analysis.grid import HARM, MIDPOINTS, NODES, POD_SDS, TINY, Floats, alternative
 from analysis.stakes import log_sum
 from analysis.types import Effect
 
@@ -213,9 +214,7 @@ def reachable_abort(log_ratio: float, pod_factor: float, pod_weights: Floats) ->
 @lru_cache(maxsize=32)
 def _believed(pod_factor: float, pod_weights: bytes) -> Floats:
     """Return `null_weights` of one look, (156,): what endless requests can earn is asked for several claims."""
-    found = null_weights(np.array(pod_factor), np.frombuffer(pod_weights))
-    found.setflags(write=False)
-    return found
+    return np.asarray(beliefs(np.full((1, 1), pod_factor), np.frombuffer(pod_weights)[None, None])[0, 0])
 
 
 @lru_cache(maxsize=32)

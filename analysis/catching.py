@@ -54,9 +54,9 @@ def caught_within(
         return None
     question = evidence.question
     late = math.log(max(looks - 1, 1) / LATE_MASS) if looks > 1 else 0.0
-    needs = [
-        (-math.log(question.alphas.abort * omega) + ABORT_OVERSHOOT + late, (1.0, 0.0)),
+    needs = [  # what is met last is asked first
         (-math.log(question.alphas.tolerated * omega) + ABORT_OVERSHOOT + late, (question.ratio, question.slack)),
+        (-math.log(question.alphas.abort * omega) + ABORT_OVERSHOOT + late, (1.0, 0.0)),
     ]
     outlook = outlook_of(evidence, requests_per_second)
     there = requests_per_second * weight * seconds

@@ -20,6 +20,7 @@ from analysis.student import log_mixture
 
 FARTHEST: Final = 1e4
 """Times the present age beyond which a proof counts as never."""
+NOW_AND_LAST: Final[Floats] = np.array([[1.0], [FARTHEST]])
 SURE: Final = 0.84
 """Standard deviations to the side that four in five waits stay within."""
 ROUNDS: Final = 10
@@ -53,34 +54,40 @@ class Mean:
         """Return the log evidence of an excess after ``factor`` times the present age, of the broadcast shape."""
         return log_mixture(excess, self.noise / factor + self.pods, self.dof)
 
-    def seconds_to(self, goal: Floats, excess: Floats) -> Floats:
+    def seconds_to(self, goals: Sequence[float], excesses: Sequence[float]) -> list[float]:
         """
-        Return how many more seconds the evidence of each of M excesses needs to reach its goal.
+        Return how many more seconds the evidence of each of some excesses needs to reach its goal.
 
         Parameters
         ----------
-        goal, excess : (M,) float64
+        goals, excesses : sequence of float
             Nats; estimate less the boundary, in the direction that is to be proved.
 
         Returns
         -------
-        (M,) float64
+        list of float
             0 where it has reached it, infinite where it never will.
         """
-        now, last = self.log_e(np.array([[1.0], [FARTHEST]]), excess)
-        found = np.where(now >= goal, 0.0, np.inf)
-        asked = np.flatnonzero((now < goal) & (last >= goal))
-        if not asked.size:
-            return found
-        ages = np.tile([1.0, FARTHEST], (len(asked), 1))
-        each = np.arange(len(asked))
+        now, last = self.log_e(NOW_AND_LAST, np.array(excesses)).tolist()
+        found = [0.0 if here >= goal else math.inf for here, goal in zip(now, goals, strict=True)]
+        asked = [place for place, goal in enumerate(goals) if now[place] < goal <= last[place]]
+        for place, seconds in zip(asked, self._waited(np.array(goals)[asked], np.array(excesses)[asked]), strict=True):
+            found[place] = seconds
+        return found
+
+    def _waited(self, goals: Floats, excesses: Floats) -> list[float]:
+        """Return the seconds until goals are reached that lie between the present age and the farthest."""
+        if not goals.size:
+            return []
+        ages = np.tile([1.0, FARTHEST], (len(goals), 1))
+        each = np.arange(len(goals))
         for _ in range(ROUNDS):
             ages = _halved(ages)
-            reached = self.log_e(ages[:, 1:-1], excess[asked, None]) >= goal[asked, None]
+            reached = self.log_e(ages[:, 1:-1], excesses[:, None]) >= goals[:, None]
             place = np.where(reached.any(axis=1), reached.argmax(axis=1), reached.shape[1])
             ages = np.stack([ages[each, place], ages[each, place + 1]], axis=1)
-        found[asked] = self.seconds * (ages[:, 1] - 1)
-        return found
+        waits: list[float] = (self.seconds * (ages[:, 1] - 1)).tolist()
+        return waits
 
 
 def _halved(ages: Floats) -> Floats:
@@ -107,9 +114,10 @@ def waits_for(
     requests_per_second : float, optional
         Of the canary; without it no requests are told (NaN).
     """
-    excess, goals = np.array(asked, dtype=np.float64).T
-    unlucky = excess - SURE * math.sqrt(mean.noise + mean.pods)
-    found = mean.seconds_to(np.tile(goals, 2), np.append(excess, unlucky)).reshape(2, -1).T.tolist()
+    excesses, goals = [excess for excess, _ in asked], [goal for _, goal in asked]
+    luck = SURE * math.sqrt(mean.noise + mean.pods)
+    found = mean.seconds_to(goals * 2, excesses + [excess - luck for excess in excesses])
+    waits = zip(found[: len(asked)], found[len(asked) :], strict=True)
     rate = math.nan if requests_per_second is None else requests_per_second
     return tuple(
         Wait(
@@ -119,7 +127,7 @@ def waits_for(
             sure_seconds=later,
             reason="" if math.isfinite(seconds) else ONLY_PODS if claim > 0 else NOT_AS_IT_IS,
         )
-        for (claim, _), (seconds, later) in zip(asked, found, strict=True)
+        for claim, (seconds, later) in zip(excesses, waits, strict=True)
     )
 
 

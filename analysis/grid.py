@@ -59,9 +59,16 @@ def _harm_matrix() -> Floats:
     return np.asarray(mass / rows)
 
 
-HARM: Final[Floats] = _harm_matrix()
+def _half_wide() -> Floats:
+    """Return what `alternative` looks for anywhere: half of it, a half-normal from the least harm on."""
+    wide = np.where(NODES >= LEAST_HARM, _half_normal(NODES), 0.0) * WIDTHS
+    return np.asarray(0.5 * wide / wide.sum())
 
-for _constant in (POD_SDS, POD_PRIOR, NODES, WIDTHS, MIDPOINTS, HARM):
+
+HARM: Final[Floats] = _harm_matrix()
+_HALF_WIDE: Final[Floats] = _half_wide()
+
+for _constant in (POD_SDS, POD_PRIOR, NODES, WIDTHS, MIDPOINTS, HARM, _HALF_WIDE):
     _constant.setflags(write=False)
 
 
@@ -125,5 +132,4 @@ def alternative(centres: Floats, pod_factor: Floats, pod_weights: Floats) -> Flo
     bell = np.exp(-0.5 * distance**2) * WIDTHS
     bell = (bell / bell.sum(axis=-1, keepdims=True)).mean(axis=-3)
     near = (np.asarray(pod_weights)[..., None, :] @ bell)[..., 0, :]
-    wide = np.where(NODES >= LEAST_HARM, _half_normal(NODES), 0.0) * WIDTHS
-    return np.asarray(np.maximum(0.5 * near + 0.5 * wide / wide.sum(), TINY))
+    return np.asarray(np.maximum(0.5 * near + _HALF_WIDE, TINY))

@@ -211,6 +211,8 @@ def unresolved(evidence: Sequential, omega: float, alphas: Alphas, freeze_limit:
     if omega <= 0:
         return None
     proved = evidence.warn + np.log(omega) >= -np.log(alphas.abort)
+    if not proved.any():
+        return None
     stuck = proved & frozen(evidence, omega, alphas)
     if not stuck.any():
         return None
