@@ -20,8 +20,9 @@ import numpy as np
 
 from analysis import silences
 from analysis.compare import gauges, percentiles
-from analysis.compare.gauges import GaugeData, GaugeEvidence, GaugeQuestion
-from analysis.compare.paired import Scale
+from analysis.compare.gauge_curves import GaugeQuestion
+from analysis.compare.gauge_scale import Scale
+from analysis.compare.gauges import GaugeData, GaugeEvidence
 from analysis.compare.percentiles import PercentileEvidence
 from analysis.policy import Gauge, Latency, Policy, Proportion, Quantile, Question, Rate, Ratio
 from analysis.record import QuestionRecord, Record, SideSeries

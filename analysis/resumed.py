@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.grid import Floats
 
@@ -52,11 +53,14 @@ class Trail:
     ----------
     columns : sequence of (N, K, ...) arrays
         What is read of each look; nobody writes into them any more.
+    upto : (K,) int, optional
+        How many rows of ``columns`` there are at the end of each look; without it a row is a look.
     """
 
-    def __init__(self, columns: Sequence[Floats]) -> None:
-        self.releases, self.count = columns[0].shape[:2]
-        self._columns = columns
+    def __init__(self, columns: Sequence[Floats], upto: NDArray[np.int64] | None = None) -> None:
+        self.releases, self._rows = columns[0].shape[:2]
+        self.count = self._rows if upto is None else len(upto)
+        self._columns, self._upto = columns, upto
         self._first, self._name = 0, b""
         self._digests: dict[int, bytes] = {}
 
@@ -88,16 +92,19 @@ class Trail:
         running += [sha256() for _ in tables[1:]]
         found, before = {}, 0
         for end in (end for end in ends if end > 0):
+            after = end if self._upto is None else int(self._upto[end - 1])
             for each, rows in zip(running, tables, strict=True):
-                each.update(rows[before:end].data)
-            found[end], before = b"".join(each.digest() for each in running), end
+                each.update(rows[before:after].data)
+            found[end], before = b"".join(each.digest() for each in running), after
+            if self._upto is not None:
+                found[end] += self._upto[:end].tobytes()
         return found
 
     def _tables(self) -> list[Floats]:
         """Return what is read, a row for each look, narrow columns side by side."""
         parts = [np.asarray(column, dtype=np.float64) for column in self._columns]
         parts = [(each if len(each) == 1 else np.moveaxis(each, 1, 0)) for each in parts]
-        parts = [each.reshape(self._first + self.count, -1) for each in parts]
+        parts = [each.reshape(self._rows, -1) for each in parts]
         wide = [np.ascontiguousarray(each) for each in parts if each.shape[1] > WIDE]
         narrow = [each for each in parts if each.shape[1] <= WIDE]
         return [*wide, np.ascontiguousarray(np.concatenate(narrow, axis=1))] if narrow else wide

@@ -11,21 +11,22 @@ harm the difference changes its sign and a ratio of 1.25 tolerates a fall to 1/1
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from analysis.compare.counts import demanded
-from analysis.compare.paired import GaugeArms, Integers, Paired, Scale, pair
+from analysis.compare.gauge_arms import GaugeArms
+from analysis.compare.gauge_curves import GaugeQuestion, curves, looked
+from analysis.compare.gauge_scale import Integers, Scale
+from analysis.compare.paired import Paired, differences, pair
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
-from analysis.policy import Alphas
 from analysis.sequential import Older, backed
 from analysis.student import half_width, log_mixture
-from analysis.types import BoolArray, Direction, Effect
+from analysis.types import BoolArray, Effect
 
 POD_LIMITED: Final = 10.0  # how many times less the noise weighs than the pods when only more pods could help
 
@@ -79,8 +80,8 @@ class GaugeData:
         if not (np.isfinite(self.traffic) and self.traffic > 0):
             raise InvalidInput(f"must be positive, got {self.traffic!r}", "/traffic")
 
-    def arms(self, scale: Scale, since: int = 0) -> GaugeArms:
-        """Return one release as a batch of one, its means beginning at slot ``since``."""
+    def arms(self, scale: Scale) -> GaugeArms:
+        """Return one release as a batch of one."""
         slots = self.canary.shape[1]
         left_out = np.zeros(slots, dtype=bool) if self.left_out is None else self.left_out
         return GaugeArms(
@@ -89,90 +90,9 @@ class GaugeData:
             history=np.zeros((1, 1, 0)) if self.history is None else self.history[None],
             upto=np.arange(1, slots + 1) if self.upto is None else self.upto,
             left_out=left_out[None],
-            since=since,
             scale=scale,
             traffic=self.traffic,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GaugeQuestion:
-    """
-    What is asked: harm means ``canary > ratio baseline + slack`` (decrease: ``canary < baseline/ratio - slack``).
-
-    Parameters
-    ----------
-    ratio : float, >= 1
-        For a level near zero, or one that changes its sign, the excess ``ratio - 1`` means so much of the root mean
-        square of stable.
-    slack : float, >= 0
-        In the unit of the metric.
-    direction : Direction
-    scale : {"auto", "log"}
-        ``log`` for published quantiles.
-    alphas : Alphas
-    """
-
-    ratio: float = 1.25
-    slack: float = 0.0
-    direction: Direction = Direction.INCREASE
-    scale: Scale = "auto"
-    alphas: Alphas = field(default_factory=Alphas)
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.ratio) and self.ratio >= 1):
-            raise InvalidInput(f"must be at least 1, got {self.ratio!r}", "/tolerance/ratio")
-        if not (np.isfinite(self.slack) and self.slack >= 0):
-            raise InvalidInput(f"must not be negative, got {self.slack!r}", "/tolerance/absolute")
-
-    @property
-    def sign(self) -> float:
-        """1 where a rise does harm, -1 where a fall does."""
-        return -1.0 if self.direction is Direction.DECREASE else 1.0
-
-    def boundary(self, level: Floats) -> Floats:
-        """Return the tolerated difference in the harmful direction, at levels of stable (0: none is known)."""
-        if self.scale == "log":
-            return np.full(level.shape, np.log(self.ratio))
-        excess = 1 - 1 / self.ratio if self.sign < 0 else self.ratio - 1
-        return np.asarray(excess + self.slack / np.where(level > 0, level, np.inf))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Curves:
-    """Log evidence of N releases at K looks, (N, K): worse, beyond the tolerance, within it, better."""
-
-    warn: Floats
-    tolerated: Floats
-    promote: Floats
-    better: Floats
-
-
-def curves(paired: Paired, question: GaugeQuestion) -> Curves:
-    """
-    Return the evidence of N releases at every look.
-
-    Parameters
-    ----------
-    paired : Paired
-        From `analysis.compare.paired.pair`.
-    question : GaugeQuestion
-
-    Returns
-    -------
-    Curves
-        0 wherever nothing is known yet. Where both sides were one constant, equal value, "worse" and "better" stay
-        at 0 or below: nothing varied, so nothing was shown.
-    """
-    harm = question.sign * paired.mean
-    edge = question.boundary(paired.level)
-
-    def evidence(excess: Floats) -> Floats:
-        return np.where(paired.known, log_mixture(excess, paired.variance, paired.dof), 0.0)
-
-    return Curves(
-        warn=evidence(harm), tolerated=evidence(harm - edge), promote=evidence(edge - harm), better=evidence(-harm)
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -269,7 +189,8 @@ class GaugeEvidence:
         By either evidence it is the same one: ``tolerated`` makes no difference here.
         """
         del tolerated
-        parts = self.question.sign * np.where(np.isfinite(self.paired.slots[0]), self.paired.slots[0], 0.0)
+        slots = differences(self.data.arms(self.question.scale))[0]
+        parts = self.question.sign * np.where(np.isfinite(slots), slots, 0.0)
         return int(np.argmax([parts[slice(*self._slots(k))].sum() for k in range(look + 1)]))
 
     def _slots(self, look: int) -> tuple[int, int]:
@@ -292,25 +213,16 @@ def weigh(data: GaugeData, question: GaugeQuestion) -> GaugeEvidence:
     GaugeEvidence
         Never NaN. Too little data, missing pods, a level that was always zero are evidence of 0, with a flag.
     """
-    paired = pair(data.arms(question.scale))
-    found = curves(paired, question)
-    return GaugeEvidence(
-        question=question, data=data, paired=paired, warn=found.warn[0], tolerated=found.tolerated[0],
-        abort=demanded(found.warn[0], found.tolerated[0], question.alphas),
-        promote=found.promote[0], better=found.better[0], step=_by_step(data, question, found.promote[0]),
-        noise_source="history" if paired.learned[0] else "run",
-        flags=_flags(data, paired, question, found.promote[0]),
-    )  # fmt: skip
-
-
-def _by_step(data: GaugeData, question: GaugeQuestion, whole: Floats) -> Floats:
-    """Return the promote evidence of each weight step's own slots, (K,); steps restart at 0."""
     marks = [] if data.steps is None else [int(k) for k in np.flatnonzero(data.steps) if k > 0]
-    found = whole.copy()
-    for first, last in itertools.pairwise([*marks, len(whole)]):
-        since = first if data.upto is None else int(data.upto[first - 1])
-        found[first:last] = curves(pair(data.arms(question.scale, since)), question).promote[0, first:last]
-    return found
+    found = looked(data.arms(question.scale), question, marks)
+    paired, evidence = found.paired, found.curves
+    return GaugeEvidence(
+        question=question, data=data, paired=paired, warn=evidence.warn[0], tolerated=evidence.tolerated[0],
+        abort=demanded(evidence.warn[0], evidence.tolerated[0], question.alphas),
+        promote=evidence.promote[0], better=evidence.better[0], step=found.step[0],
+        noise_source="history" if paired.learned[0] else "run",
+        flags=_flags(data, paired, question, evidence.promote[0]),
+    )  # fmt: skip
 
 
 def most_promote(paired: Paired, question: GaugeQuestion) -> Floats:

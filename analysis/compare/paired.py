@@ -3,63 +3,34 @@ From values per pod to paired differences with their variance, for N releases at
 
 A slot is one scrape. Its difference is the mean of the canary's pods over that of stable's pods at the same
 moment, so that common load cancels; what is left is noise of pods (shrinks with time) and differences between
-pods (shrink with more pods only).
+pods (shrink with more pods only). Later looks go on from the sums of earlier ones, to the bit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Final, Literal
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from analysis.compare.podnoise import PodNoise, deviations, pod_noise, spread_of_pods, upto
-from analysis.grid import TINY, Floats
-from analysis.resumed import Recalled
+from analysis.compare.gauge_arms import Differences, GaugeArms, Mean, Side
+from analysis.compare.gauge_scale import Integers, Scales, compared
+from analysis.compare.podnoise import (
+    PodNoise,
+    PodSums,
+    deviations,
+    first_needed,
+    later_noise,
+    pod_noise,
+    spread_of_pods,
+)
+from analysis.grid import Floats
 from analysis.types import BoolArray
 
-FEWEST_HISTORY: Final = 60
-SCALE_SLOTS: Final = 20
 FEWEST_RUN: Final = 10
 FEWEST_DOF: Final = 7.0
-NEAR_ZERO: Final = 0.2
-LEAST_LEVEL: Final = 0.1  # of the RMS: a stable side that all but vanishes does not make any ratio endless
-
-Scale = Literal["auto", "log"]
-Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class GaugeArms:
-    """
-    Values of N releases per pod and slot; NaN is missing and is never filled.
-
-    Parameters
-    ----------
-    canary, baseline : (N, R, n) float64
-    history : (N, R, h) float64
-        Stable before the release; h may be 0.
-    upto : (K,) int
-        Slots closed at the end of each look, rising.
-    left_out : (N, n) bool
-        Slots that a flag excludes.
-    since : int
-        First slot that counts for the means; the noise is learned from all of them.
-    scale : {"auto", "log"}
-        ``log``: differences of logarithms (published quantiles); ``auto``: ratios where the level allows it.
-    traffic : float
-        Canary's requests per pod over stable's; beyond a factor two the noise is stretched by it.
-    """
-
-    canary: Floats
-    baseline: Floats
-    history: Floats
-    upto: Integers
-    left_out: BoolArray
-    since: int = 0
-    scale: Scale = "auto"
-    traffic: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,8 +40,6 @@ class Paired:
 
     Parameters
     ----------
-    slots : (N, n) float64
-        The difference of each slot, NaN where it does not count.
     mean : (N, K) float64
         Mean difference so far, 0 while no slot counts.
     variance, dof : (N, K) float64
@@ -91,7 +60,6 @@ class Paired:
         Whether the noise comes from history.
     """
 
-    slots: Floats
     mean: Floats
     variance: Floats
     dof: Floats
@@ -107,8 +75,52 @@ class Paired:
     @property
     def newest(self) -> Paired:
         """The newest look alone, (N, 1)."""
-        names = {f.name for f in fields(self)} - {"slots", "learned"}
-        return replace(self, **{name: getattr(self, name)[:, -1:] for name in names})
+        return replace(self, **{name: getattr(self, name)[:, -1:] for name in BY_LOOK})
+
+
+BY_LOOK: Final = tuple(each.name for each in fields(Paired) if each.name != "learned")
+_FIGURES: Final = tuple(each.name for each in fields(PodNoise))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MeanSums:
+    """
+    Sums over the slots of one mean difference so far.
+
+    Parameters
+    ----------
+    rows : (N, 3 + R_c + R_s) float64
+        Slots that counted, their noise in pods' worth, their differences, the shares of each pod.
+    lone : PodSums or None
+        Of the difference itself, as long as too few stable pods are there to learn from.
+    """
+
+    rows: Floats
+    lone: PodSums | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PairSums:
+    """
+    What later looks go on from; all but ``slots`` once for each scale in use.
+
+    Parameters
+    ----------
+    slots : int
+        Slots so far.
+    before : tuple of PodNoise
+        The noise of history, (N, 1); empty where none is learned from it.
+    run : tuple of PodSums
+        Of stable's pods in the run; empty where all is learned from history.
+    whole, step : tuple of MeanSums
+        Of the whole run, and of the weight step that is running: empty before the first.
+    """
+
+    slots: int
+    before: tuple[PodNoise, ...]
+    run: tuple[PodSums, ...]
+    whole: tuple[MeanSums, ...]
+    step: tuple[MeanSums, ...] = ()
 
 
 def pair(arms: GaugeArms) -> Paired:
@@ -124,206 +136,211 @@ def pair(arms: GaugeArms) -> Paired:
     ``a = A c_noise + B c_pod`` with ``A = lambda/n``, ``nu = (A+B)^2/(B^2/nu_B + A^2/nu_lambda)``;
     ``c_noise`` is the mean of ``1/k_c + 1/k_s`` over the slots, ``c_pod`` the sum of squared shares of the pods.
     """
-    canary, baseline, history = _levels(arms)
-    level, ratio = _scale(arms, baseline, history)
-    learned = _pods_seen(history) >= FEWEST_HISTORY
-    unit = level[:, -1:, None]
-    choices = [scale for scale, wanted in ((None, ratio.any()), (unit, not ratio.all())) if wanted]
-    found = [_measured(arms, (canary, baseline, history), learned, scale) for scale in choices]
-    at_ratio, at_level = found[0], found[-1]
-    # differences over the last known level, expressed in what each look knew of it
-    with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.where(level > 0, level[:, -1:] / level, 0.0)
-    mean = np.where(ratio, at_ratio.mean, at_level.mean * factor)
-    far = at_level.noise
-    scaled = replace(far, long_run=far.long_run * factor**2, between=far.between * factor**2)
-    chosen = _chosen(ratio, at_ratio.noise, scaled)
-    mean_noise = chosen.long_run / np.maximum(at_ratio.count, 1)
-    spread = [spread_of_pods(chosen, given) for given in (None, mean_noise)]
-    pod_variance, pod_dof = (np.where(learned[:, None], a, b) for a, b in zip(*spread, strict=True))
-    noise = mean_noise * at_ratio.noise_share
-    pods = pod_variance * at_ratio.pod_share
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # the parts before they are shared out: the degrees of freedom of their sum
-        dof = (mean_noise + pod_variance) ** 2 / (pod_variance**2 / pod_dof + mean_noise**2 / chosen.dof)
-    enough = learned[:, None] | ((at_ratio.count >= FEWEST_RUN) & (chosen.dof >= FEWEST_DOF))
-    fresh = np.diff(at_ratio.count, axis=1, prepend=0.0) > 0
-    return Paired(
-        slots=np.where(ratio[:, -1:], at_ratio.slots, at_level.slots),
-        mean=mean,
-        variance=noise + pods,
-        dof=dof,
-        noise=noise,
-        pods=pods,
-        pod_dof=pod_dof,
-        level=level,
-        ratio=ratio,
-        bets=fresh & enough & (level > 0),
-        known=(at_ratio.count > 0) & enough & (level > 0),
-        learned=learned,
-    )
+    scales = arms.scales(arms.history_mark if len(arms.canary) == 1 else None)
+    return later_pairs(arms, scales, arms.floor(), 0, None)[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Measured:
-    """Differences at one scale, (N, n), their means and noise, and the shares of the pods, each (N, K)."""
-
-    slots: Floats
-    mean: Floats
-    count: Floats
-    noise: PodNoise
-    noise_share: Floats
-    pod_share: Floats
-
-
-def _measured(
-    arms: GaugeArms, values: tuple[Floats, Floats, Floats], learned: BoolArray, scale: Floats | None
-) -> _Measured:
-    """Return everything that depends on whether differences are ratios (``scale`` None) or not."""
-    canary, baseline, history = values
-    mean_c, mean_s, pods_c, pods_s = *(_mean(v) for v in (canary, baseline)), *(_pods(v) for v in (canary, baseline))
-    if scale is None:
-        floor = LEAST_LEVEL * _root(baseline)[:, None]
-        slots = (mean_c - mean_s) / np.where(mean_s > floor, mean_s, np.maximum(floor, TINY))
-    else:
-        slots = (mean_c - mean_s) / np.where(scale[:, 0] > 0, scale[:, 0], 1.0)
-    counted = np.isfinite(slots)
-    counted[:, : arms.since] = False
-    slots = np.where(counted, slots, np.nan)
-    count = upto(counted, arms.upto)
-    safe = np.maximum(count, 1)
-    stretch = 1 / arms.traffic if not 0.5 <= arms.traffic <= 2 else 1.0
-    inverse = np.where(counted, stretch / np.maximum(pods_c, 1) + 1 / np.maximum(pods_s, 1), 0.0)
-    noise_share = upto(inverse, arms.upto) / safe
-    pod_share = sum(_squared_shares(v, k, counted, arms.upto, safe) for v, k in ((canary, pods_c), (baseline, pods_s)))
-    return _Measured(
-        slots=slots,
-        mean=upto(np.where(counted, slots, 0.0), arms.upto) / safe,
-        count=count,
-        noise=_noise(arms, baseline, history, learned, scale, slots, noise_share),
-        noise_share=noise_share,
-        pod_share=np.asarray(pod_share),
-    )
-
-
-def _noise(
+def later_pairs(
     arms: GaugeArms,
-    baseline: Floats,
-    history: Floats,
-    learned: BoolArray,
-    scale: Floats | None,
-    slots: Floats,
-    noise_share: Floats,
-) -> PodNoise:
-    """Return the noise at every look: of history, of the run so far, or of the difference to a lone stable pod."""
-    shape = noise_share.shape
-    if learned.any():
-        before = pod_noise(deviations(history, scale), np.array([history.shape[2]]), running=False)
-        if learned.all():
-            return PodNoise(**{f.name: np.broadcast_to(getattr(before, f.name), shape) for f in fields(PodNoise)})
-    now = pod_noise(deviations(baseline, scale), arms.upto, running=True)
-    if (now.pods < 2).any():
-        lone = pod_noise(slots[:, None, :], arms.upto, running=True)
-        lone = replace(lone, long_run=lone.long_run / np.where(noise_share > 0, noise_share, 1.0), between=0 * lone.dof)
-        now = _chosen(now.pods < 2, lone, now)
-    return _chosen(learned[:, None], before, now) if learned.any() else now
+    scales: Scales,
+    floor: Floats | None,
+    first: int,
+    past: PairSums | None,
+    marks: Sequence[int] = (),
+) -> tuple[Paired, list[tuple[int, Paired]], PairSums]:
+    """
+    Return `pair` of looks ``first …``, to the bit as if all were read, and what still later looks go on from.
+
+    Parameters
+    ----------
+    arms : GaugeArms
+    scales : Scales
+    floor : (N, 1) float64 or None
+        From `GaugeArms.floor`; None where stable's mean is above it in every slot.
+    first : int
+    past : PairSums or None
+        Of the looks before; None: there are none.
+    marks : sequence of int
+        Looks at which a weight step begins, none of them after ``first`` unless that is 0.
+
+    Returns
+    -------
+    whole : Paired
+        Of the run from its first slot on.
+    steps : list of (int, Paired)
+        The first look of each weight step, or the first that is new, and its looks paired by its own slots alone.
+    sums : PairSums
+    """
+    looks = _Looks(arms, scales, floor, first, past)
+    whole, sums = looks.paired(first, len(arms.upto), looks.seen, 0, () if past is None else past.whole)
+    step: tuple[MeanSums, ...] = ()
+    steps: list[tuple[int, Paired]] = []
+    if past is not None and marks:
+        since = int(arms.upto[marks[-1] - 1])
+        found, step = looks.paired(first, len(arms.upto), looks.seen, since, past.step)
+        steps.append((first, found))
+    elif marks:
+        for begin, end in pairwise([*marks, len(arms.upto)]):
+            since = int(arms.upto[begin - 1])
+            nothing = tuple(
+                MeanSums(rows=np.zeros_like(each.rows), lone=PodSums.none(len(each.rows), 1, since)) for each in sums
+            )
+            found, step = looks.paired(begin, end, since, since, nothing)
+            steps.append((begin, found))
+    return whole, steps, PairSums(slots=int(arms.upto[-1]), before=looks.before, run=looks.run, whole=sums, step=step)
+
+
+def differences(arms: GaugeArms) -> Floats:
+    """Return the difference of each slot, (N, n), NaN where it does not count, at the scale of the last look."""
+    scales = arms.scales(None)
+    looks = _Looks(arms, scales, arms.floor(), 0, None)
+    return np.where(scales.ratio[:, -1:], looks.choices[0].slots, looks.choices[-1].slots)
+
+
+class _Looks:
+    """
+    The looks ``first …`` of N releases, read slot by slot at each scale in use.
+
+    Attributes
+    ----------
+    seen, begin : int
+        Slots that were counted before, and the first that is read: those between are read again.
+    choices : list of Differences
+        At ratios, where any release has them, then over a level, where any has that.
+    noise : list of PodNoise
+        What stable's pods show at each look, (N, P).
+    """
+
+    def __init__(
+        self, arms: GaugeArms, scales: Scales, floor: Floats | None, first: int, past: PairSums | None
+    ) -> None:
+        self.first, self.upto = first, arms.upto
+        self.seen = 0 if past is None else past.slots
+        self.begin = first_needed(self.seen)
+        self.level, self.ratio = scales.at(first, len(arms.upto))
+        self.unit, self.learned = scales.level[:, -1:], scales.learned
+        window = slice(self.begin, max(int(arms.upto[-1]), 1))
+        canary, baseline = Side(arms.values(arms.canary, window)), Side(arms.values(arms.baseline, window))
+        units: list[Floats | None] = [None] if scales.ratio.any() else []
+        units += [] if scales.ratio.all() else [self.unit]
+        self.choices = [Differences(canary, baseline, unit, floor, arms.stretch) for unit in units]
+        self.before, self.run, self.noise = self._learned(arms, baseline.values, units, past)
+
+    def _learned(
+        self, arms: GaugeArms, baseline: Floats, units: Sequence[Floats | None], past: PairSums | None
+    ) -> tuple[tuple[PodNoise, ...], tuple[PodSums, ...], list[PodNoise]]:
+        """Return the noise of history, the sums of the run, and the noise of the run at each look, scale by scale."""
+        each = [None if unit is None else unit[..., None] for unit in units]
+        if past is not None:
+            before = past.before
+        elif self.learned.any():
+            history = compared(arms.history, arms.scale)
+            size = np.array([history.shape[2]])
+            before = tuple(pod_noise(deviations(history, unit), size, running=False) for unit in each)
+        else:
+            before = ()
+        if self.learned.all():
+            return before, (), []
+        ends = self.upto[self.first :]
+        sums = [None] * len(each) if past is None else past.run
+        found = [
+            later_noise(deviations(baseline, unit), ends, one, running=True)
+            for unit, one in zip(each, sums, strict=True)
+        ]
+        return before, tuple(run for _, run in found), [noise for noise, _ in found]
+
+    def paired(
+        self, begin: int, end: int, seen: int, since: int, past: tuple[MeanSums, ...]
+    ) -> tuple[Paired, tuple[MeanSums, ...]]:
+        """Return looks ``begin … end - 1`` by slots ``since …`` alone; those before ``seen`` are in ``past``."""
+        ends, looks = self.upto[begin:end], slice(begin - self.first, end - self.first)
+        found: list[tuple[Mean, PodNoise]] = []
+        sums: list[MeanSums] = []
+        for place, choice in enumerate(self.choices):
+            old = past[place] if past else None
+            mean, rows = choice.mean(ends, seen, self.begin, None if old is None else old.rows)
+            noise, lone = self._noise(place, looks, mean, ends, since, None if old is None else old.lone)
+            found.append((mean, noise))
+            sums.append(MeanSums(rows=rows, lone=lone))
+        return self._combined(found, looks), tuple(sums)
+
+    def _noise(
+        self, place: int, looks: slice, mean: Mean, ends: Integers, since: int, past: PodSums | None
+    ) -> tuple[PodNoise, PodSums | None]:
+        """Return the noise of some looks: of history, of the run so far, or of the difference to a lone stable pod."""
+        if self.learned.all():
+            return self.before[place], None
+        now, lone = self.noise[place], None
+        if len(ends) < now.pods.shape[1]:
+            now = PodNoise(**{name: getattr(now, name)[:, looks] for name in _FIGURES})
+        few = now.pods < 2
+        if few.any():
+            until = int(np.flatnonzero(few.any(axis=0))[-1]) + 1  # pods only become more
+            single, lone = self._lone(place, ends[:until], since, past)
+            worth = mean.noise_share[:, :until]
+            alone = replace(single, long_run=single.long_run / np.where(worth > 0, worth, 1.0), between=0 * single.dof)
+            parts = zip((getattr(alone, name) for name in _FIGURES), (getattr(now, name) for name in _FIGURES))
+            here = few[:, :until]
+            both = (np.concatenate([np.where(here, a, b[:, :until]), b[:, until:]], axis=1) for a, b in parts)
+            now = PodNoise(**dict(zip(_FIGURES, both, strict=True)))
+            lone = lone if until == len(ends) else None
+        if self.learned.any():
+            now = _chosen(self.learned[:, None], self.before[place], now)
+        return now, lone
+
+    def _lone(self, place: int, ends: Integers, since: int, past: PodSums | None) -> tuple[PodNoise, PodSums]:
+        """Return what the difference itself shows by slots ``since …``, and its sums."""
+        begin = first_needed(0 if past is None else past.slots)
+        slots = self.choices[place].slots[:, None, begin - self.begin : max(int(ends[-1]), 1) - self.begin]
+        if since > begin:
+            slots = np.where(np.arange(slots.shape[2]) < since - begin, np.nan, slots)
+        return later_noise(slots, ends, past, running=True)
+
+    def _combined(self, found: Sequence[tuple[Mean, PodNoise]], looks: slice) -> Paired:
+        """Return everything that is tested, of the scale that each look has."""
+        level, ratio = self.level[:, looks], self.ratio[:, looks]
+        (at_ratio, chosen), (at_level, far) = found[0], found[-1]
+        mean = at_ratio.mean
+        if not ratio.all():
+            # differences over the last known level, expressed in what each look knew of it
+            with np.errstate(divide="ignore", invalid="ignore"):
+                factor = np.where(level > 0, self.unit / level, 0.0)
+            mean = np.where(ratio, mean, at_level.mean * factor)
+            far = replace(far, long_run=far.long_run * factor**2, between=far.between * factor**2)
+            chosen = _chosen(ratio, chosen, far)
+        mean_noise = chosen.long_run / np.maximum(at_ratio.count, 1)
+        pod_variance, pod_dof = self._spread(chosen, mean_noise)
+        noise = mean_noise * at_ratio.noise_share
+        pods = pod_variance * at_ratio.pod_share
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # the parts before they are shared out: the degrees of freedom of their sum
+            dof = (mean_noise + pod_variance) ** 2 / (pod_variance**2 / pod_dof + mean_noise**2 / chosen.dof)
+        enough = self.learned[:, None] | ((at_ratio.count >= FEWEST_RUN) & (chosen.dof >= FEWEST_DOF))
+        enough &= level > 0
+        return Paired(
+            mean=mean,
+            variance=noise + pods,
+            dof=dof,
+            noise=noise,
+            pods=pods,
+            pod_dof=np.broadcast_to(pod_dof, mean.shape),
+            level=level,
+            ratio=ratio,
+            bets=at_ratio.fresh & enough,
+            known=(at_ratio.count > 0) & enough,
+            learned=self.learned,
+        )
+
+    def _spread(self, noise: PodNoise, mean_noise: Floats) -> tuple[Floats, Floats]:
+        """Return the variance between pods and its degrees of freedom, learned from history or from the run."""
+        if self.learned.all():
+            return spread_of_pods(noise, None)
+        if not self.learned.any():
+            return spread_of_pods(noise, mean_noise)
+        both = spread_of_pods(noise, None), spread_of_pods(noise, mean_noise)
+        variance, dof = (np.where(self.learned[:, None], a, b) for a, b in zip(*both, strict=True))
+        return variance, dof
 
 
 def _chosen(here: BoolArray, first: PodNoise, second: PodNoise) -> PodNoise:
-    return PodNoise(
-        **{f.name: np.where(here, getattr(first, f.name), getattr(second, f.name)) for f in fields(PodNoise)}
-    )
-
-
-def _levels(arms: GaugeArms) -> tuple[Floats, Floats, Floats]:
-    """Return values as they are compared: slots that are left out as missing, logarithms if asked for."""
-    seen = ~arms.left_out[:, None, :]
-    return (
-        _compared(np.where(seen, arms.canary, np.nan), arms.scale),
-        _compared(np.where(seen, arms.baseline, np.nan), arms.scale),
-        _compared(arms.history, arms.scale),
-    )
-
-
-def _compared(values: Floats, scale: Scale) -> Floats:
-    if scale == "auto":
-        return np.where(np.isfinite(values), values, np.nan)
-    positive = np.isfinite(values) & (values > 0)
-    return np.where(positive, np.log(np.where(positive, values, 1.0)), np.nan)
-
-
-def _scale(arms: GaugeArms, baseline: Floats, history: Floats) -> tuple[Floats, BoolArray]:
-    """Return, (N, K), the level of stable and whether differences are ratios, as known at each look."""
-    shape = (baseline.shape[0], len(arms.upto))
-    if arms.scale == "log":
-        return np.ones(shape), np.zeros(shape, dtype=bool)
-    first = np.minimum(arms.upto, SCALE_SLOTS)
-    sizes = np.unique(first)
-    opening = baseline[..., : sizes[-1]]
-    if len(baseline) > 1:
-        told = _told_scale(opening, sizes, history)
-    else:
-        told = SCALES.value(b"", (opening, sizes, history), lambda: _told_scale(opening, sizes, history))
-    at = np.searchsorted(sizes, first)
-    level, ratio = told[0][0][at].T.copy(), told[0][1][at].T.copy()
-    earlier, before = told[1], told[2]
-    level[earlier], ratio[earlier] = before[0][earlier, None], before[1][earlier, None]
-    return level, ratio
-
-
-_Scales = tuple[Floats, BoolArray]
-
-
-def _told_scale(opening: Floats, sizes: Integers, history: Floats) -> tuple[_Scales, BoolArray, _Scales]:
-    """Return level and kind of scale of the first so many slots, (S, N), and of history, (N,), where it tells them."""
-    parts = [opening[..., :size] for size in sizes]
-    run = np.array([_root(part) for part in parts]), np.array([_far_from_zero(part) for part in parts])
-    earlier = np.isfinite(_mean(history)).sum(axis=1) >= FEWEST_HISTORY
-    return run, np.asarray(earlier), (_root(history), _far_from_zero(history))
-
-
-SCALES: Final[Recalled[tuple[_Scales, BoolArray, _Scales]]] = Recalled()
-
-
-def _far_from_zero(values: Floats) -> BoolArray:
-    """Return, (N,), whether the 5th percentile of the pods' mean lies above a fifth of the RMS."""
-    mean = _mean(values)
-    ordered = np.sort(np.where(np.isfinite(mean), mean, np.inf), axis=1)  # missing ones last
-    size = np.isfinite(mean).sum(axis=1)
-    if not ordered.shape[1]:
-        return np.zeros(len(values), dtype=bool)
-    low = np.maximum(np.ceil(0.05 * size).astype(int) - 1, 0)
-    fifth = ordered[np.arange(len(values)), low]
-    return np.asarray((size > 0) & (fifth > NEAR_ZERO * _root(values)))
-
-
-def _root(values: Floats) -> Floats:
-    """Return, (N,), the root mean square of all samples, 0 without any; safe for values near the largest float."""
-    known = np.isfinite(values)
-    largest = np.where(known, np.abs(values), 0.0).max(axis=(1, 2), initial=0.0)
-    unit = np.where(known, values, 0.0) / np.where(largest > 0, largest, 1.0)[:, None, None]
-    return np.asarray(largest * np.sqrt((unit**2).sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)))
-
-
-def _pods(values: Floats) -> Floats:
-    return np.asarray(np.isfinite(values).sum(axis=1), dtype=np.float64)
-
-
-def _pods_seen(values: Floats) -> Floats:
-    """Return, (N,), the number of slots in which two pods or more had a value."""
-    return np.asarray((_pods(values) >= 2).sum(axis=1), dtype=np.float64)
-
-
-def _mean(values: Floats) -> Floats:
-    """Return, (N, n), the mean over the pods present; NaN where there is none."""
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(axis=1)
-    count = known.sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _squared_shares(values: Floats, pods: Floats, counted: BoolArray, ends: Integers, safe: Floats) -> Floats:
-    """Return, (N, K), the sum over pods of the squared mean share of their side's mean."""
-    here = np.isfinite(values) & counted[:, None, :]
-    share = upto(np.where(here, 1.0, 0.0) / np.maximum(pods, 1)[:, None, :], ends) / safe[:, None, :]
-    return np.asarray((share**2).sum(axis=1))
+    return PodNoise(**{name: np.where(here, getattr(first, name), getattr(second, name)) for name in _FIGURES})

@@ -15,7 +15,8 @@ import numpy as np
 
 from analysis.compare import gauges
 from analysis.compare.counts import demanded
-from analysis.compare.gauges import GaugeData, GaugeEvidence, GaugeQuestion
+from analysis.compare.gauge_curves import GaugeQuestion
+from analysis.compare.gauges import GaugeData, GaugeEvidence
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
 from analysis.sequential import Older, backed

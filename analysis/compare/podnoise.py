@@ -97,6 +97,13 @@ class PodSums:
     blocks: Floats
     slow: Floats
 
+    @classmethod
+    def none(cls, releases: int, pods: int, slots: int) -> PodSums:
+        """Return the sums of so many slots of which none counted."""
+        shape = releases, pods
+        blank = np.zeros((9, *shape))
+        return cls(slots=slots, pods=blank[:6], blocks=blank[6:], slow=np.zeros((releases, 1)))
+
 
 def first_needed(seen: int) -> int:
     """Return the first slot that is read again where slots go on after so many: one before, and an unfinished block."""
@@ -150,8 +157,8 @@ def later_noise(u: Floats, ends: NDArray[np.int64], past: PodSums | None, *, run
     x = np.where(known, u, 0.0)
     sums = _summed(x, known, seen - begin, None if past is None else past.pods)
     slow, blocks = _slow(x, known, begin, ends, past)
-    found = _figures(_at(sums, ends - seen), slow, running, alone=past is not None and len(ends) == 1)
-    return found, PodSums(slots=begin + u.shape[2], pods=sums[..., -1], blocks=blocks, slow=slow[:, -1:])
+    found = _figures(columns_at(sums, ends - seen), slow, running, alone=past is not None and len(ends) == 1)
+    return found, PodSums(slots=begin + u.shape[2], pods=sums[..., -1].copy(), blocks=blocks, slow=slow[:, -1:].copy())
 
 
 def _summed(x: Floats, known: NDArray[np.bool_], old: int, past: Floats | None) -> Floats:
@@ -178,11 +185,11 @@ def _figures(sums: Floats, slow: Floats, running: bool, alone: bool) -> PodNoise
     tells = count >= FEWEST_SAMPLES
     mean = np.where(tells, plain / np.maximum(count, 1), 0.0)
     squared = mean**2
-    m, total = _over_pods(tells, alone), _over_pods(np.where(tells, count, 0.0), alone)
-    squares = np.maximum(_over_pods(np.where(tells, square - count * squared, 0.0), alone), 0.0)
-    cross = _over_pods(np.where(tells, product - mean * both + pairs * squared, 0.0), alone)
-    neighbours = _over_pods(np.where(tells, pairs, 0.0), alone)
-    between = _over_pods(np.where(tells, squared, 0.0), alone)
+    m, total = over_pods(tells, alone), over_pods(np.where(tells, count, 0.0), alone)
+    squares = np.maximum(over_pods(np.where(tells, square - count * squared, 0.0), alone), 0.0)
+    cross = over_pods(np.where(tells, product - mean * both + pairs * squared, 0.0), alone)
+    neighbours = over_pods(np.where(tells, pairs, 0.0), alone)
+    between = over_pods(np.where(tells, squared, 0.0), alone)
     several = np.maximum(m, 1)
     per_pod = total / several
     length = np.maximum(per_pod, 1)
@@ -204,7 +211,7 @@ def _figures(sums: Floats, slow: Floats, running: bool, alone: bool) -> PodNoise
     )
 
 
-def _over_pods(values: NDArray[np.generic], alone: bool) -> Floats:
+def over_pods(values: NDArray[np.generic], alone: bool) -> Floats:
     """Return sums over pods, (N, P); ``alone``: of a single look, whose pods numpy would add in another order."""
     return np.asarray(values.cumsum(axis=1)[:, -1] if alone else values.sum(axis=1))
 
@@ -235,17 +242,17 @@ def _slow(
     squares = np.ascontiguousarray(squares.swapaxes(1, 2)).sum(axis=2)  # in one order, however many blocks there are
     free = np.where(tells, count - 1, 0.0).sum(axis=1)
     found = BLOCK * np.maximum(squares, 0.0) / np.maximum(free, 1)
-    return np.asarray(found[:, ends // BLOCK - closed]), sums[..., -1]
+    return np.asarray(found[:, ends // BLOCK - closed]), sums[..., -1].copy()
 
 
 def upto(values: NDArray[np.generic], ends: NDArray[np.int64]) -> Floats:
     """Return sums over the first so many slots, (..., P)."""
     sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
     sums[..., 1:] = values
-    return _at(sums.cumsum(axis=-1), ends)
+    return columns_at(sums.cumsum(axis=-1), ends)
 
 
-def _at(sums: Floats, ends: NDArray[np.int64]) -> Floats:
+def columns_at(sums: Floats, ends: NDArray[np.int64]) -> Floats:
     """Return columns of sums, (..., P), rows after rows in memory: of looks in turn without copying them."""
     first, last = (int(ends[0]), int(ends[-1])) if len(ends) else (0, -1)
     if last - first == len(ends) - 1 and bool((ends[1:] > ends[:-1]).all()):

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.compare.gauges import GaugeData, GaugeEvidence, GaugeQuestion, effect, growth, weigh
+from analysis.compare.gauge_curves import GaugeQuestion
+from analysis.compare.gauges import GaugeData, GaugeEvidence, effect, growth, weigh
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
 from analysis.types import Direction

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import chdtri, ndtr
 
-from analysis.compare.gauges import GaugeData, GaugeQuestion
+from analysis.compare.gauge_curves import GaugeQuestion
+from analysis.compare.gauges import GaugeData
 from analysis.compare.latency_noise import learn
 from analysis.compare.latency_sums import sums_of
 from analysis.compare.layouts import Layout, Native, coarser, common_edges, native_layout, on_edges, sample_layout

@@ -9,8 +9,9 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.special import bdtr
 
-from analysis.compare.gauges import Curves, GaugeQuestion, curves
-from analysis.compare.paired import GaugeArms, pair
+from analysis.compare.gauge_arms import GaugeArms
+from analysis.compare.gauge_curves import Curves, GaugeQuestion, curves
+from analysis.compare.paired import pair
 from analysis.grid import Floats
 from tests.calibration.cells import Row, Tick
 from tests.calibration.measures import WRONG_ONCE_IN, allowed

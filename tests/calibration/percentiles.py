@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from scipy.special import ndtri
 
-from analysis.compare.gauges import GaugeData, GaugeQuestion
+from analysis.compare.gauge_curves import GaugeQuestion
+from analysis.compare.gauges import GaugeData
 from analysis.compare.percentiles import weigh
 from analysis.grid import Floats
 from tests.calibration.cells import Row

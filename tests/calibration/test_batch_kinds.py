@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.compare.gauges import curves
+from analysis.compare.gauge_curves import curves
 from analysis.compare.paired import pair
 from analysis.compare.percentiles import weigh as weigh_percentiles
 from analysis.judge import judge

@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.compare.gauges import GaugeData, curves, weigh
+from analysis.compare.gauge_curves import curves
+from analysis.compare.gauges import GaugeData, weigh
 from analysis.compare.paired import pair
 from tests.calibration.gauges import GAUGE_CELLS, QUESTION, Fleet, draw
 from tests.calibration.measures import allowed

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from analysis.compare.gauge_arms import GaugeArms
 from analysis.compare.gauges import GaugeData
 from analysis.compare.latency import history_of
 from analysis.compare.latency_summary import summary
-from analysis.compare.paired import GaugeArms
 from analysis.grid import Floats
 from analysis.latencies import NOISE_NOTE
 from analysis.policy import Gauge, Latency, Looks, Policy, Question

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from analysis.compare.gauges import curves
+from analysis.compare.gauge_curves import curves
 from analysis.compare.paired import pair
 from analysis.grid import Floats
 from analysis.warmup import OBSERVED, learned_length
