@@ -32,16 +32,18 @@ or a counter in any unit (jobs, bytes), whose scatter says nothing of its unit.
 """
 
 
-def pod_factor(total_canary: Floats, total_baseline: Floats, visible: bool) -> Floats:
+def pod_factor(canary: Floats, baseline: Floats, served: BoolArray, visible: bool) -> Floats:
     """
     Return how much of the pods' variance is left in the ratio of both sides.
 
     Parameters
     ----------
-    total_canary, total_baseline : (N, R, K) float64
-        Requests per replica and look, without NaN; R may differ between the sides.
+    canary, baseline : (N, K) float64
+        From `shares_of_squares`.
+    served : (N, K) bool
+        Looks in which both sides had traffic.
     visible : bool
-        Whether the rows are replicas.
+        Whether replicas can be told apart.
 
     Returns
     -------
@@ -50,21 +52,38 @@ def pod_factor(total_canary: Floats, total_baseline: Floats, visible: bool) -> F
         pods are not visible. Looks in which a side is silent keep the value before them; before both sides
         have had traffic it is the first value that follows.
     """
-    N, _, K = total_canary.shape
     if not visible:
-        return np.ones((N, K))
-    factor = _share_of_squares(total_canary) + _share_of_squares(total_baseline)
-    served = (total_canary.sum(axis=1) > 0) & (total_baseline.sum(axis=1) > 0)
-    look = np.maximum.accumulate(np.where(served, np.arange(K), -1), axis=1)
+        return np.ones(served.shape)
+    factor = canary + baseline
+    look = np.maximum.accumulate(np.where(served, np.arange(served.shape[1]), -1), axis=1)
     look = np.where(look < 0, served.argmax(axis=1)[:, None], look)
     filled = np.take_along_axis(factor, look, axis=1)
     return np.where(np.isfinite(filled), filled, 2.0)
 
 
-def _share_of_squares(total: Floats) -> Floats:
-    sums = np.cumsum(total, axis=2)
+def shares_of_squares(total: Floats, so_far: Floats) -> tuple[Floats, Floats]:
+    """
+    Return, (N, K), one over the effective number of pods of a side, and, (N, R), all requests up to the last look.
+
+    Parameters
+    ----------
+    total : (N, R, K) float64
+        Requests per replica and look, without NaN.
+    so_far : (N, R) float64
+        Requests of each replica before these looks.
+
+    Returns
+    -------
+    share : (N, K) float64
+        ``sum n^2 / (sum n)^2`` of the requests up to each look; NaN before the first.
+    so_far : (N, R) float64
+    """
+    sums = total.copy()
+    sums[:, :, 0] += so_far
+    np.cumsum(sums, axis=2, out=sums)
     whole = sums.sum(axis=1)
-    return np.where(whole > 0, (sums**2).sum(axis=1) / np.where(whole > 0, whole, 1.0) ** 2, np.nan)
+    squares = (sums**2).sum(axis=1)
+    return np.where(whole > 0, squares / np.where(whole > 0, whole, 1.0) ** 2, np.nan), sums[:, :, -1]
 
 
 def weight_steps(total_canary: Floats, total_baseline: Floats, exposure: Exposure = "requests") -> BoolArray:

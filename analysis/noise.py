@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from analysis.errors import InvalidInput
 from analysis.grid import POD_PRIOR, POD_SDS, Floats
 from analysis.resumed import Recalled
-from analysis.types import BoolArray
 
 PRIOR_DISPERSION: Final = 2.0
 PRIOR_INFORMATION: Final = 20.0
@@ -237,7 +235,7 @@ def fit(bad: Floats, total: Floats, visible: bool) -> tuple[Floats, Floats]:
     return phi, pod_weights(bad, total, phi)
 
 
-def _fit_once(bad: Floats, total: Floats, visible: bool) -> tuple[Floats, Floats]:
+def fit_once(bad: Floats, total: Floats, visible: bool) -> tuple[Floats, Floats]:
     """Return `fit`; of one release, from memory where the same looks were asked for before."""
     if len(bad) > 1:
         return fit(bad, total, visible)
@@ -299,94 +297,3 @@ def learn(bad: Floats, total: Floats, seconds: Floats, visible: bool, *, shares:
         visible=visible,
         flags=tuple(flags),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class NoiseOverRun:
-    """
-    The noise in use at every look of N runs.
-
-    Parameters
-    ----------
-    phi : (N, K) float64
-    pod_weights : (N, K, 7) float64
-    bets : (N, K) bool
-        False before enough is known for a bet.
-    overruled : (N, K) bool
-        True from where the run's own dispersion replaced that of history.
-    """
-
-    phi: Floats
-    pod_weights: Floats
-    bets: BoolArray
-    overruled: BoolArray
-
-
-def over_run(
-    bad: Floats,
-    total: Floats,
-    visible: bool,
-    known: tuple[Floats, Floats] | None,
-    earlier: tuple[Floats, Floats] | None = None,
-    earlier_looks: int = 0,
-) -> NoiseOverRun:
-    """
-    Return the noise in use at every look, from history or learned while the release runs.
-
-    Parameters
-    ----------
-    bad, total : (N, R, K) float64
-        Stable replicas in the run; a look is judged with what lies strictly before it.
-    visible : bool
-        Whether the rows are replicas.
-    known : ((N,), (N, 7)) or None
-        Dispersion and pod weights from history, if at least 8 looks of it count.
-    earlier : ((N, R, H), (N, R, H)), optional
-        The few looks of history that count when fewer than 8 do, rows as in ``bad``.
-    earlier_looks : int, default 0
-        Looks of history in which stable had traffic.
-
-    Notes
-    -----
-    Without history nothing is bet in the first 8 looks with stable traffic, of history and run together;
-    then the figures are learned from both and learned again at looks 8, 16, 32, ... With history the run is
-    looked at on the same schedule: if it is more than twice as dispersed as what is in use, its value is used
-    from then on.
-    """
-    bad, total = clean(bad, total)
-    N, _, K = bad.shape
-    before = np.zeros((N, K + 1), dtype=np.int64)
-    before[:, 1:] = np.cumsum(total.sum(axis=1) > 0, axis=1)
-    seen = before[:, :K] + (0 if known else earlier_looks)
-    due = _scheduled(seen, opening=known is None)
-    phi = np.broadcast_to(known[0][:, None] if known else np.full((N, 1), PRIOR_DISPERSION), (N, K)).copy()
-    weights = np.broadcast_to(known[1][:, None] if known else POD_PRIOR, (N, K, len(POD_SDS))).copy()
-    overruled = np.zeros((N, K), dtype=bool)
-    for k in np.flatnonzero(due.any(axis=0)):
-        rows = np.flatnonzero(due[:, k])
-        past_bad, past_total = bad[rows, :, :k], total[rows, :, :k]
-        if known is None and earlier is not None:
-            past_bad = np.concatenate([clean(*earlier)[0][rows], past_bad], axis=2)
-            past_total = np.concatenate([clean(*earlier)[1][rows], past_total], axis=2)
-        learned, pods = _fit_once(past_bad, past_total, visible)
-        if known is None:
-            phi[rows, k:] = learned[:, None]
-            weights[rows, k:] = pods[:, None]
-        else:
-            larger = learned > DISAGREEMENT * phi[rows, k]
-            phi[rows[larger], k:] = learned[larger, None]
-            overruled[rows[larger], k:] = True
-    bets = np.ones((N, K), dtype=bool) if known else seen >= FEWEST_LOOKS
-    return NoiseOverRun(phi=phi, pod_weights=weights, bets=bets, overruled=overruled)
-
-
-def _scheduled(seen: NDArray[np.int64], opening: bool) -> BoolArray:
-    """Return where the looks before reach 8, 16, 32, ...; with ``opening`` also the first look, if past 8."""
-    size = np.maximum(seen // FEWEST_LOOKS, 1)
-    power = (size & (size - 1) == 0) & (seen == size * FEWEST_LOOKS)
-    fresh = np.ones(seen.shape, dtype=bool)
-    fresh[:, 1:] = seen[:, 1:] != seen[:, :-1]
-    due = power & fresh
-    if opening and seen.shape[1]:
-        due[:, 0] |= seen[:, 0] >= FEWEST_LOOKS
-    return np.asarray(due)

@@ -7,7 +7,6 @@ those seen last, which costs a tenth, and the digest of a look continues that of
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,10 +18,10 @@ import numpy as np
 from analysis.grid import Floats
 from analysis.resumed import LARGEST, Recalled, Trail
 
-KEPT: Final = 16
-"""Runs of which the numbers are kept, at most 4 MiB each."""
-
-
+KEPT: Final = 256
+"""Runs of which the numbers are kept: those of some thirty releases of ten questions."""
+KEPT_BYTES: Final = 2**26
+"""What all of them may take; those that were watched longest ago are forgotten first."""
 BLOCKS: Final = 4
 """Pieces in which the numbers of a run are kept, until they are put together again."""
 
@@ -40,11 +39,14 @@ class _Past:
         The columns of some looks, one after the other.
     digests : list of bytes
         Of everything before each look, and of all: K + 1.
+    nbytes : int
+        Of the blocks.
     """
 
     shapes: Sequence[tuple[int, ...]]
     blocks: tuple[tuple[Floats, ...], ...]
     digests: list[bytes]
+    nbytes: int = 0
 
     @property
     def count(self) -> int:
@@ -67,11 +69,14 @@ class _Past:
         """Return the same with the looks that ``columns`` have more."""
         digests, first, count = list(self.digests), self.count, columns[0].shape[1]
         looks = [column[:, first:].swapaxes(0, 1).reshape(count - first, -1) for column in columns]
-        for row in np.concatenate(looks, axis=1):
+        for row in np.ascontiguousarray(np.concatenate(looks, axis=1)):
             digests.append(sha256(digests[-1] + row.data).digest())
         kept, begin = (self.blocks, first) if len(self.blocks) < BLOCKS else ((), 0)
         new = tuple(column[:, begin:].copy(order="K") for column in columns)
-        return replace(self, blocks=(*kept, new), digests=digests)
+        blocks = (*kept, new)
+        return replace(
+            self, blocks=blocks, digests=digests, nbytes=sum(each.nbytes for part in blocks for each in part)
+        )
 
 
 class Watched(Trail):
@@ -86,21 +91,22 @@ class Watched(Trail):
     def _seen(self) -> _Past:
         """Return what is known of this run, which is kept for the next that goes on from it."""
         shapes = [column.shape[:1] + column.shape[2:] for column in self._columns]
-        pasts, known = PASTS.value(b"", (), lambda: deque(maxlen=KEPT)), None
-        for past in list(pasts):
-            if past.shapes == shapes and past.agrees(self._columns):
-                known = past
-                break
+        pasts = PASTS.value(b"", (), lambda: dict[bytes, _Past]())
+        key = b"".join([repr(shapes).encode(), *(column[:, :1].tobytes() for column in self._columns)])
+        known = pasts.get(key)
+        if known is not None and not known.agrees(self._columns):
+            known = None
         if known is not None and known.count >= self._columns[0].shape[1]:
             return known
         opening = known or _Past(shapes=shapes, blocks=(), digests=[sha256(repr(shapes).encode()).digest()])
         found = opening.followed(self._columns)
-        if known is not None:
-            with suppress(ValueError):  # another thread was faster
-                pasts.remove(known)
-        pasts.appendleft(found)  # the newest stands first, and pushes out the oldest
+        with suppress(KeyError, RuntimeError, StopIteration):  # another thread watches at the same time
+            pasts.pop(key, None)
+            pasts[key] = found  # the newest stands last
+            while len(pasts) > KEPT or sum(each.nbytes for each in list(pasts.values())) > KEPT_BYTES:
+                pasts.pop(next(iter(pasts)))
         return found
 
 
-PASTS: Final[Recalled[deque[_Past]]] = Recalled(1)
-"""The runs that were watched last."""
+PASTS: Final[Recalled[dict[bytes, _Past]]] = Recalled(1)
+"""The runs that were watched last, by their first looks."""

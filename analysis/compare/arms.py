@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.compare.tallies import tallies
 from analysis.demand import LARGEST_SLACK, final_slack, next_weight, step_slack
 from analysis.evidence import (
     Integers,
@@ -24,7 +25,7 @@ from analysis.evidence import (
 )
 from analysis.exposure import Exposure, pod_factor, seen_and_settled
 from analysis.grid import Floats
-from analysis.noise import FEWEST_LOOKS, clean, over_run
+from analysis.noise import FEWEST_LOOKS
 from analysis.types import BoolArray
 
 UNKNOWN_SHARES = np.array([1e-4, 1e-3, 1e-2, 1e-1])
@@ -148,37 +149,20 @@ def prepare(arms: Arms) -> Prepared:
         A look is skipped (it keeps its number) if a side had no request, if it is left out, if a side counted more
         bad events than requests, or before enough is known of the noise.
     """
-    inconsistent = np.zeros(arms.left_out.shape, dtype=bool)
-    if arms.exposure == "requests":
-        inconsistent |= _overfull(arms.canary_bad, arms.canary_total)
-        inconsistent |= _overfull(arms.baseline_bad, arms.baseline_total)
-    seen = ~arms.left_out[:, None, :]
-    canary_bad, canary_total = clean(arms.canary_bad, np.where(seen, arms.canary_total, np.nan))
-    stable_bad, stable_total = clean(arms.baseline_bad, np.where(seen, arms.baseline_total, np.nan))
-    x_c, n_c = canary_bad.sum(axis=1), canary_total.sum(axis=1)
-    x_s, n_s = stable_bad.sum(axis=1), stable_total.sum(axis=1)
+    sums = tallies(arms)
+    x_c, n_c, x_s, n_s = sums.canary_bad, sums.canary_total, sums.stable_bad, sums.stable_total
     served = (n_c > 0) & (n_s > 0)
     marks, steps = seen_and_settled(n_c, n_s, arms.exposure)
     first = np.where(served.any(axis=1), served.argmax(axis=1), served.shape[1])
-    sound = ~inconsistent[:, None, :]
-    history = arms.history
-    earlier = (history.bad, history.total) if history.bad is not None and history.total is not None else None
-    noise = over_run(
-        np.where(sound, stable_bad, 0.0),
-        np.where(sound, stable_total, 0.0),
-        arms.visible,
-        history.learned,
-        earlier,
-        history.looks,
-    )
+    noise = sums.noise
     looks = Looks(
         bad_canary=x_s if arms.swapped else x_c,
         total_canary=n_s if arms.swapped else n_c,
         bad_baseline=x_c if arms.swapped else x_s,
         total_baseline=n_c if arms.swapped else n_s,
-        used=served & ~inconsistent & noise.bets,
+        used=served & ~sums.inconsistent & noise.bets,
         phi=noise.phi,
-        pod_factor=pod_factor(canary_total, stable_total, arms.visible),
+        pod_factor=pod_factor(sums.canary_pods, sums.stable_pods, served, arms.visible),
         pod_weights=noise.pod_weights,
         start_mass=start_masses(marks, first),
     )
@@ -189,19 +173,14 @@ def prepare(arms: Arms) -> Prepared:
         canary_total=n_c,
         stable_bad=x_s,
         stable_total=n_s,
-        stable_looks=(n_s > 0) & ~inconsistent,
+        stable_looks=(n_s > 0) & ~sums.inconsistent,
         seconds=arms.seconds,
         empty=~served & ~arms.left_out,
-        inconsistent=inconsistent,
+        inconsistent=sums.inconsistent,
         overruled=noise.overruled,
-        history=history,
+        history=arms.history,
         exposure=arms.exposure,
     )
-
-
-def _overfull(bad: Floats, total: Floats) -> BoolArray:
-    sums = np.nansum(bad, axis=1), np.nansum(total, axis=1)
-    return np.asarray(sums[0] > sums[1] * (1 + 1e-9))
 
 
 def warn_and_tolerated(prepared: Prepared, ratio: float, slack: float) -> tuple[Floats, Floats]:

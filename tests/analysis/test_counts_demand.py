@@ -21,7 +21,7 @@ from analysis.compare.effects import (
 )
 from analysis.demand import final_slack, next_weight, step_slack
 from analysis.evidence import start_masses
-from analysis.exposure import pod_factor, settled_steps, weight_steps
+from analysis.exposure import pod_factor, settled_steps, shares_of_squares, weight_steps
 from analysis.grid import Floats
 from analysis.types import State
 from tests.analysis.counts_examples import history, release
@@ -115,12 +115,17 @@ def test_growing_pods_lower_the_pod_factor():
     canary[0, 0] = 10.0
     canary[0, 1:, 3:] = 10.0
     stable = np.full((1, 5, 6), 20.0)
-    found = pod_factor(canary, stable, True)[0]
+    served = np.ones((1, 6), dtype=bool)
+
+    def of(side: Floats) -> Floats:
+        return shares_of_squares(side, np.zeros(side.shape[:2]))[0]
+
+    found = pod_factor(of(canary), of(stable), served, True)[0]
     assert found[0] == pytest.approx(1 / 1 + 1 / 5)
     sums = np.array([60.0, 30.0, 30.0, 30.0])
     assert found[-1] == pytest.approx((sums**2).sum() / sums.sum() ** 2 + 1 / 5)
-    assert np.all(pod_factor(canary, stable, False) == 1)
-    assert pod_factor(canary, stable[:, :1], True)[0, 0] == pytest.approx(2.0)
+    assert np.all(pod_factor(of(canary), of(stable), served, False) == 1)
+    assert pod_factor(of(canary), of(stable[:, :1]), served, True)[0, 0] == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(

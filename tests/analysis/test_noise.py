@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from analysis.errors import InvalidInput
 from analysis.grid import POD_PRIOR, POD_SDS, Floats
-from analysis.noise import Noise, dispersion, fit, learn, neighbour_dispersion, over_run, pod_weights
+from analysis.noise import Noise, dispersion, fit, learn, neighbour_dispersion, pod_weights
+from analysis.noise_over_run import over_run
 
 
 def slow_dispersion(x: Floats, n: Floats) -> float:
