@@ -26,6 +26,8 @@ LARGEST_BATCH: Final = 32
 LARGEST: Final = 2**21
 """Bytes of one result from which it is not remembered, so that memory has an end: tables of some 1,600 looks."""
 FEWEST_LOOKS: Final = 16
+ROOM: Final = 16
+"""Looks more that a series has room for at least, and the part of itself that it has."""
 WIDE: Final = 64
 """Numbers of a look from which a column is not copied beside the others."""
 BACK: Final = 8
@@ -211,7 +213,7 @@ class Resumed(Generic[State]):
 
     def __init__(self, most: int = MOST, *, shared: bool = False) -> None:
         self._most, self._shared = most, shared
-        self._ends: dict[bytes, tuple[Floats, State]] = {}
+        self._ends: dict[bytes, tuple[_Series, State]] = {}
         _ALL.append(self)
 
     def forget(self) -> None:
@@ -243,18 +245,52 @@ class Resumed(Generic[State]):
             kept = self._ends.get(trail.mark(seen, opening))
             if kept is None:
                 continue
-            log_e, state = kept
+            series, state = kept
             if seen < trail.count:
                 more, state = advance(seen, state)
-                log_e = np.concatenate([log_e, more], axis=1)
+                series = series.followed(seen, more)
+            found = series.until(trail.count) if self._shared else series.until(trail.count).copy()
             break
         else:
-            log_e, state = advance(0, None)
-        if self._shared:
-            log_e.setflags(write=False)
-        if log_e.nbytes <= LARGEST:
-            _kept(self._ends, trail.mark(trail.count, opening), (log_e, state), self._most)
-        return log_e if self._shared else log_e.copy(), state
+            found, state = advance(0, None)
+            if found.nbytes > LARGEST:
+                return found, state
+            series = _Series(found)
+            found = series.until(trail.count) if self._shared else found
+        if found.nbytes <= LARGEST:
+            _kept(self._ends, trail.mark(trail.count, opening), (series, state), self._most)
+        return found, state
+
+
+class _Series:
+    """
+    Numbers of looks, (N, K, ...), with room at their end, so that a look more does not copy those before it.
+
+    Parameters
+    ----------
+    looks : (N, K, ...) float64
+        The first of them. What follows them, or follows those that followed them, is written only once.
+    """
+
+    def __init__(self, looks: Floats) -> None:
+        count = looks.shape[1]
+        self._numbers = np.empty((looks.shape[0], count + max(ROOM, count // ROOM), *looks.shape[2:]), looks.dtype)
+        self._numbers[:, :count] = looks
+        self._followed: dict[int, object] = {}
+
+    def until(self, count: int) -> Floats:
+        """Return the first so many looks, (N, count, ...); nobody can write into them."""
+        found = self._numbers[:, :count]
+        found.setflags(write=False)
+        return found
+
+    def followed(self, seen: int, more: Floats) -> _Series:
+        """Return the first ``seen`` looks and ``more``: in the same place unless others follow there already."""
+        count, mine = seen + more.shape[1], object()
+        if count <= self._numbers.shape[1] and self._followed.setdefault(seen, mine) is mine:  # whichever thread
+            self._numbers[:, seen:count] = more
+            return self
+        return _Series(np.concatenate([self._numbers[:, :seen], more], axis=1))
 
 
 def _kept(memory: dict[bytes, Value], mark: bytes, value: Value, most: int) -> None:

@@ -15,7 +15,7 @@ from analysis.compare.latency_parts import LatencyQuestion
 from analysis.compare.scores import SHIFT
 from analysis.evidence import Null
 from analysis.judge import judge
-from analysis.resumed import BACK, LARGEST, MOST, WIDE, Recalled, Resumed, Tabled, Trail
+from analysis.resumed import BACK, LARGEST, MOST, ROOM, WIDE, Recalled, Resumed, Tabled, Trail
 from tests.analysis.counts_examples import release
 from tests.analysis.kinds_examples import every_kind
 from tests.analysis.kinds_examples import release as kinds_release
@@ -174,6 +174,23 @@ def test_what_is_returned_may_be_changed():
     kept = first.copy()
     first[:] = 0
     assert np.array_equal(evidence.abort_evidence(looks, Null())[0], kept)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_runs_that_part_do_not_write_over_each_other(shared):
+    """Each goes on from the same looks in its own way; what was handed out before stays as it was."""
+    seen = Resumed[None](shared=shared)
+
+    def ask(looks):
+        columns = np.array([looks], dtype=np.float64)
+        return seen.run(b"", (columns,), lambda first, _: (columns[:, first:] * 2, None))[0]
+
+    past = list(range(30))
+    one = [[*past, *range(100, 100 + n)] for n in range(3 * ROOM)]
+    other = [[*past, *range(200, 200 + n)] for n in range(3 * ROOM)]
+    told = [(looks, ask(looks)) for pair in zip(one, other, strict=True) for looks in pair]
+    for looks, found in told:
+        assert found.tolist() == [[2.0 * look for look in looks]]
 
 
 def test_memory_is_bounded():
