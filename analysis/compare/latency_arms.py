@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.compare.arms import History, Prepared
 from analysis.compare.latency_noise import LatencyNoise, Stable, scores_over_run, stable_of
-from analysis.compare.latency_sums import Origin, Sums, sums_of
+from analysis.compare.latency_sums import Origin, Sums, sums_of_both
 from analysis.compare.latency_tails import TailsOverRun, tails_over_run
 from analysis.compare.score_noise import slots_of
 from analysis.compare.scores import ShiftLooks, Side
@@ -265,10 +265,9 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
 
 def _summed(arms: LatencyArms, origin: Origin) -> tuple[Sums, Stable]:
     """Return the canary and stable, summed up."""
-    stable = stable_of(
-        arms.baseline, arms.edges, arms.seconds, arms.visible, arms.earlier, arms.left_out, origin.narrowed(b"stable")
-    )
-    return sums_of(arms.canary, arms.edges, arms.left_out, origin.narrowed(b"canary")), stable
+    tried, sums = sums_of_both((arms.canary, arms.baseline), arms.edges, arms.left_out, origin)
+    stable = stable_of(arms.baseline, arms.edges, arms.seconds, arms.visible, arms.earlier, arms.left_out, sums)
+    return tried, stable
 
 
 def log_weights(release: Rows, slo: BoolArray, releases: int) -> Floats:
@@ -296,7 +295,7 @@ def _weighed_edges(tails: TailsOverRun, slo: Rows) -> tuple[Rows, Rows, BoolArra
 
 
 def _largest_bucket(found: Floats) -> Floats:
-    buckets = found.sum(axis=1)
+    buckets = found[:, -1]
     whole = buckets.sum(axis=1)
     return np.asarray(buckets[:, :-1].max(axis=1) / np.where(whole > 0, whole, 1.0))
 

@@ -144,7 +144,7 @@ def stable_of(
     visible: bool,
     earlier: Floats | None = None,
     left_out: BoolArray | None = None,
-    origin: Origin | None = None,
+    sums: Sums | None = None,
 ) -> Stable:
     """
     Return the stable side of N runs.
@@ -160,13 +160,13 @@ def stable_of(
         Looks before the run, as long as its first.
     left_out : (N, K) bool, optional
         Looks of the run in which nothing counts.
-    origin : Origin, optional
-        Where the run comes from; without it nothing is remembered.
+    sums : Sums, optional
+        The run summed up, if it is already.
     """
     releases, replicas, count, buckets = counts.shape
     before = np.zeros((releases, replicas, 0, buckets)) if earlier is None else earlier
     skipped = np.zeros((releases, count), dtype=bool) if left_out is None else left_out
-    sums = sums_of(counts, edges, skipped, origin)
+    sums = sums or sums_of(counts, edges, skipped)
     side, early = sums.side, before.shape[2]
     if early:
         side = side.after(sums_of(before, edges, np.zeros((releases, early), dtype=bool)).side)

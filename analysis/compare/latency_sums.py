@@ -6,6 +6,7 @@ It is a twentieth of the histograms, and it is remembered: of one look more only
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -59,7 +60,7 @@ class Sums:
     lasting : (N, K) float64
         Sum of squared shares of the replicas in all requests so far; 1 before the first.
     found : (N, K, B) float64
-        Requests per bucket as they were found: of histograms that miss a bucket and of looks left out, too.
+        Requests per bucket so far, as they were found: of histograms that miss a bucket and of looks left out, too.
     """
 
     side: Side
@@ -74,7 +75,7 @@ def counted(counts: Floats, left_out: BoolArray) -> Floats:
     return np.where(left_out[:, None, :, None], 0.0, whole) if left_out.any() else whole
 
 
-def sums_of(counts: Floats, edges: Floats, left_out: BoolArray, origin: Origin | None = None) -> Sums:
+def sums_of(counts: Floats, edges: Floats, left_out: BoolArray) -> Sums:
     """
     Return one side summed up.
 
@@ -85,30 +86,73 @@ def sums_of(counts: Floats, edges: Floats, left_out: BoolArray, origin: Origin |
     edges : (B-1,) float64
     left_out : (N, K) bool
         Looks in which nothing counts.
-    origin : Origin, optional
-        Where they come from; without it nothing is remembered.
     """
-    replicas, middle = counts.shape[1], midpoints(edges)
-
-    def more(seen: int, known: Floats | None) -> tuple[Floats, Floats]:
-        whole = counted(counts[:, :, seen:], left_out[:, seen:])
-        parts = whole, whole * middle  # a product of matrices would round by how many looks there are
-        total, plain = (np.ascontiguousarray(np.add.reduce(part, axis=-1).swapaxes(1, 2)) for part in parts)
-        buckets = np.add.reduce(whole, axis=1)
-        upto = so_far(total, known)
-        of_look = (np.add.reduce(part, axis=-1) for part in (total, plain, buckets * middle**2))
-        shares = squared_shares(total), squared_shares(upto)
-        told = np.stack([*of_look, *shares], axis=-1)
-        found = np.nansum(counts[:, :, seen:], axis=1)
-        return np.concatenate([total, plain, told, exceeding(buckets), found], axis=-1), upto[:, -1]
-
-    packed, _ = more(0, None) if origin is None else SUMS.run(origin.frame, origin.trail, more)
-    total, plain = (packed[..., first : first + replicas].swapaxes(1, 2) for first in (0, replicas))
-    requests, latency, square, shares, lasting = packed[..., 2 * replicas : 2 * replicas + 5].transpose(2, 0, 1)
-    side = Side(total=total, plain=plain, requests=requests, latency=latency, square=square, shares=shares)
-    above, found = packed[..., 2 * replicas + 5 : -len(middle)], packed[..., -len(middle) :]
-    return Sums(side=side, above=above, lasting=lasting, found=found)
+    packed, _ = _packed(counts, midpoints(edges), left_out, None)
+    return _sums_in(packed, counts.shape[1])
 
 
-SUMS: Final[Resumed[Floats]] = Resumed(32, shared=True)
+def sums_of_both(sides: Sequence[Floats], edges: Floats, left_out: BoolArray, origin: Origin) -> list[Sums]:
+    """Return `sums_of` several sides of runs that come from ``origin``: only looks not seen before are read."""
+    middle = midpoints(edges)
+    widths = [_width(counts.shape[1], counts.shape[3]) for counts in sides]
+
+    def more(seen: int, known: Sequence[Floats] | None) -> tuple[Floats, Sequence[Floats]]:
+        before: Sequence[Floats | None] = known or [None] * len(sides)
+        new = [
+            _packed(counts[:, :, seen:], middle, left_out[:, seen:], upto)
+            for counts, upto in zip(sides, before, strict=True)
+        ]
+        return np.concatenate([packed for packed, _ in new], axis=-1), [state for _, state in new]
+
+    packed, _ = SUMS.run(origin.frame, origin.trail, more)
+    ends = np.cumsum(widths).tolist()
+    return [
+        _sums_in(packed[..., end - width : end], counts.shape[1])
+        for counts, width, end in zip(sides, widths, ends, strict=True)
+    ]
+
+
+SUMS: Final[Resumed[Sequence[Floats]]] = Resumed(32, shared=True)
 """What earlier calls summed up."""
+TOLD: Final = 5
+"""Columns of a look besides those of replicas and buckets."""
+
+
+def _packed(counts: Floats, middle: Floats, left_out: BoolArray, known: Floats | None) -> tuple[Floats, Floats]:
+    """Return everything of `Sums`, (N, K, ...), of looks that follow what is known, and what is known after them."""
+    whole = counted(counts, left_out)
+    buckets = np.add.reduce(whole, axis=1)
+    packed = np.empty((*buckets.shape[:2], _width(counts.shape[1], counts.shape[3])))
+    total, plain, told, above, found = _columns(packed, counts.shape[1])
+    total[:] = np.add.reduce(whole, axis=-1).swapaxes(1, 2)
+    plain[:] = np.add.reduce(whole * middle, axis=-1).swapaxes(1, 2)  # a matrix product rounds by the number of looks
+    above[:] = exceeding(buckets)
+    found[:] = buckets if whole is counts else np.nansum(counts, axis=1)
+    upto = so_far(np.concatenate([total, found], axis=-1), known)
+    found[:] = upto[..., total.shape[-1] :]
+    for place, part in enumerate((total, plain, buckets * middle**2)):
+        np.add.reduce(part, axis=-1, out=told[..., place])
+    told[..., 3:] = np.moveaxis(squared_shares(np.stack([total, upto[..., : total.shape[-1]]])), 0, -1)
+    return packed, upto[:, -1]
+
+
+def _width(replicas: int, buckets: int) -> int:
+    return 2 * replicas + TOLD + 2 * buckets - 1
+
+
+def _columns(packed: Floats, replicas: int) -> list[Floats]:
+    """Return the parts of what is packed: requests and ln latency by replica, what is told of all, above, found."""
+    last = 2 * replicas + TOLD
+    buckets = (packed.shape[-1] - last + 1) // 2
+    ends = replicas, 2 * replicas, last, last + buckets - 1, packed.shape[-1]
+    return [packed[..., first:end] for first, end in zip((0, *ends), ends, strict=False)]
+
+
+def _sums_in(packed: Floats, replicas: int) -> Sums:
+    total, plain, told, above, found = _columns(packed, replicas)
+    requests, latency, square, shares, lasting = told.transpose(2, 0, 1)
+    side = Side(
+        total=total.swapaxes(1, 2), plain=plain.swapaxes(1, 2), requests=requests, latency=latency, square=square,
+        shares=shares,
+    )  # fmt: skip
+    return Sums(side=side, above=above, lasting=lasting, found=found)
