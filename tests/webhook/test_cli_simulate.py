@@ -94,6 +94,22 @@ def test_longer_steps_take_longer(run):
 
 
 @pytest.mark.parametrize(
+    ("options", "hours"),
+    [
+        pytest.param((), 24, id="all that the policy reads"),
+        pytest.param(("--history", "2h"), 2, id="a younger service"),
+        pytest.param(("--history", "90h"), 24, id="an older one"),
+    ],
+)
+def test_noise_is_learned_from_as_long_as_the_policy_reads(run, tmp_path, options, hours):
+    """``noise.history`` of the policy, or less where stable did not run so long."""
+    path = tmp_path / "quiet.yaml"
+    path.write_text(POLICY + "noise: {history: 24h}\n")
+    quick = ("--rps", 200, "--releases", 1, "--effect", "1", "--duration", "1h")
+    assert json.loads(run(*quick, *options, "--json", policy=str(path))[1])["world"]["history_seconds"] == hours * 3600
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         pytest.param(("--rps", "0"), "--rps: is out of its range", id="no traffic"),

@@ -47,7 +47,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--replica-effect", type=float, default=0.1, metavar="SD",
         help="how far replicas differ: sd of the log of their rates (default 0.1)",
     )  # fmt: skip
-    service.add_argument("--history", default="4h", metavar="TIME", help="stable before the release (default 4h)")
+    service.add_argument(
+        "--history", metavar="TIME",
+        help="how long stable ran before the release (default: all of the past that the policy reads, noise.history)",
+    )  # fmt: skip
     release = parser.add_argument_group("release")
     release.add_argument(
         "--weight", action="append", metavar="SHARE",
@@ -157,6 +160,7 @@ def _world(options: argparse.Namespace, policy: Policy) -> World:
     weights = _numbers(options.weight, "--weight") if options.weight else None
     steps = weights or tuple(step for step in policy.steps if step < 1) or WEIGHTS
     duration = past.seconds(options.duration, "--duration")
+    ran = policy.history if options.history is None else past.seconds(options.history, "--history")
     if options.seed < 0:
         fail(f"--seed: must not be negative, got {options.seed}", Exit.USAGE)
     try:
@@ -164,7 +168,7 @@ def _world(options: argparse.Namespace, policy: Policy) -> World:
             rps=options.rps, share=options.share, weights=steps, pods=options.pods, canary_pods=options.canary_pods,
             sd=options.replica_effect, dispersion=options.dispersion,
             median=past.seconds(options.latency, "--latency"), look=look, duration=duration,
-            history=min(policy.history, past.seconds(options.history, "--history")), seed=options.seed,
+            history=min(policy.history, ran), seed=options.seed,
         )  # fmt: skip
     except InvalidInput as error:
         fail(f"--{OPTIONS.get(error.place, error.place[1:])}: {error.message}", Exit.USAGE)
