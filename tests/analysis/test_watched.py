@@ -7,7 +7,7 @@ import pytest
 
 from analysis import resumed
 from analysis.resumed import BACK
-from analysis.watched import BLOCKS, KEPT, Watched
+from analysis.watched import BLOCKS, KEPT, Watched, _Past
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +71,17 @@ def test_many_runs_are_watched_in_turn():
     for (place, upto), one in found.items():
         resumed.forget()
         assert one == marks(runs[place], upto)
+
+
+def test_runs_that_begin_alike_are_kept_beside_each_other(monkeypatch):
+    """Who watches both in turn digests neither of them again."""
+    one = numbers()
+    other = [column.copy() for column in one]
+    other[0][:, 7:] += 1.0
+    digested = []
+    followed = _Past.followed
+    monkeypatch.setattr(_Past, "followed", lambda past, new: digested.append(past.count) or followed(past, new))
+    for upto in (40, 41, 42):
+        for columns in (one, other):
+            marks(columns, upto)
+    assert digested == [0, 0, 40, 40, 41, 41]
