@@ -25,7 +25,6 @@ from analysis.compare.tails import (
     UNIT,
     guard_edge,
     held,
-    pod_atoms,
     usable_edges,
     well_placed,
 )
@@ -336,7 +335,7 @@ def _edge_rows(
         used=used[release] & tails.bets[release],
         phi=tails.phi[release, :, edge],
         pod_factor=factor[release] * tails.variance[release, :, edge] / UNIT**2,
-        pod_weights=pod_atoms(tails.dof)[release],
+        pod_weights=tails.atoms[release],
         start_mass=masses[release],
     )
 
