@@ -27,9 +27,9 @@ UNHEARD: Final = 60.0
 """Nats below the best log ratio from which a log ratio changes no digit of the bounds."""
 AROUND: Final = range(-2, 3)
 """Places around a guess that are asked whether a bound lies there."""
-GUESSES: Final = 6
-NO_WEIGHT: Final = 1e-15
-"""Weight of pods that moves no bound."""
+GUESSES: Final = 2
+NO_WEIGHT: Final = 1e-9
+"""Weight of pods, as a part of what is asked for, that moves no bound."""
 STRIDES: Final = (36, 6, 1)
 """Ratios from one that is asked to the next, where a guess was wrong: ever closer to where the bound lies."""
 _EDGES: Final[Floats] = np.concatenate([[-np.inf], (BOTH_SIDES[:-1] + BOTH_SIDES[1:]) / 2, [np.inf]])
@@ -131,7 +131,7 @@ def _kept(
     """
     each = np.exp(likelihood[begin:end])
     falls = np.append(0.0, each) - np.append(each, 0.0)  # masses of cells, summed by parts
-    told = pod_weights > NO_WEIGHT
+    told = pod_weights > NO_WEIGHT * floor
     weights, sds = pod_weights[told], np.maximum(np.sqrt(variance[told]), 1e-9)[:, None, None]
 
     def heard(rows: NDArray[np.int64]) -> Floats:
@@ -168,18 +168,17 @@ def _guessed(likelihood: Floats, variance: Floats, pod_weights: Floats, floor: f
     """Return about where the bounds lie: as if either side of the likelihood were that of a normal law."""
     pods = [pod for pod in zip(pod_weights.tolist(), variance.tolist(), strict=True) if pod[0] > floor]
     best, found = int(likelihood.argmax()), []
-    middle = _SORTED[best]
+    middle, typical = _SORTED[best], sum(weight * pod for weight, pod in pods)
     for side, falling in ((-1, likelihood[best::-1]), (1, likelihood[best:])):
         place = min(max(int((-falling).searchsorted(-math.log(floor))), 1), len(falling) - 1)
         own = (_SORTED[best + side * place] - middle) ** 2 / max(-2 * float(falling[place]), TINY)
         parts = [(weight * math.sqrt(own / (own + pod)), 0.5 / (own + pod)) for weight, pod in pods if own > 0]
-        squared = 0.0
-        for _ in range(GUESSES):  # a logarithm that falls ever slower: Newton's steps never go too far
-            heard = [(share * math.exp(-rate * squared), rate) for share, rate in parts]
-            whole = sum(share for share, _ in heard)
-            if whole <= floor:
-                break
-            squared += math.log(whole / floor) * whole / sum(share * rate for share, rate in heard)
+        squared = -2 * (own + typical) * math.log(floor) if parts else 0.0  # all pods alike; then Newton's steps
+        for _ in range(GUESSES if parts else 0):
+            heard = [share * math.exp(-rate * squared) for share, rate in parts]
+            slope = sum(share * rate for share, (_, rate) in zip(heard, parts, strict=True))
+            whole = sum(heard)
+            squared = max(squared + math.log(whole / floor) * whole / slope, 0.0) if slope > 0 else 0.0
         found.append(bisect_left(_SORTED, middle + side * math.sqrt(squared)))
     return found[0], found[1] - 1
 

@@ -8,7 +8,10 @@ import numpy as np
 
 from analysis.evidence import SIGNS, Looks, Null, grown, terms
 from analysis.grid import NODES, Floats
-from analysis.resumed import Resumed
+from analysis.resumed import FEWEST_LOOKS, Resumed
+
+STEPS: Final[Floats] = np.stack([np.expm1(sign * NODES) for sign in SIGNS])[:, None]
+"""What a bet on each ratio, and on its inverse, adds to the canary's share of the events."""
 
 
 def against_equality(looks: Looks) -> tuple[Floats, Floats]:
@@ -30,7 +33,9 @@ def against_equality(looks: Looks) -> tuple[Floats, Floats]:
 
     def more(first: int, known: Floats | None) -> tuple[Floats, Floats]:
         share, events, bad = terms(looks.between(first, count), Null())
-        spent = np.concatenate([events[..., None] * grown(share, sign) for sign in SIGNS])
+        few = count - first < FEWEST_LOOKS  # of many, the table is shared with the processes
+        growth = np.log1p(share[..., None] * STEPS) if few else np.concatenate([grown(share, sign) for sign in SIGNS])
+        spent = events[..., None] * growth
         if known is not None:
             spent[:, 0] += known
         return bad, spent.sum(axis=1)  # one look after the other, whoever summed those before

@@ -13,6 +13,7 @@ Y. Tavyrikov, J. Goeman, R. de Heide, Carefree multiple testing with e-processes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -187,6 +188,13 @@ def frozen(evidence: Sequential, omega: float, alphas: Alphas) -> BoolArray:
         return np.zeros(len(evidence.ends), dtype=bool)
     worse = evidence.warn + np.log(omega) >= -np.log(alphas.freeze)
     return np.asarray(worse & (evidence.promote < -np.log(alphas.promote)))
+
+
+def frozen_now(evidence: Sequential, omega: float, alphas: Alphas) -> bool:
+    """Return whether a question is `frozen` at the newest look."""
+    if omega <= 0 or float(evidence.warn[-1]) + math.log(omega) < -math.log(alphas.freeze):
+        return False
+    return float(evidence.promote[-1]) < -math.log(alphas.promote)
 
 
 def unresolved(evidence: Sequential, omega: float, alphas: Alphas, freeze_limit: float) -> int | None:

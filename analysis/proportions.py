@@ -74,7 +74,7 @@ def counts_data(question: Proportion | Rate, record: Record, fields: Counted = B
         baseline_total=_rows(found.baseline, whole, names, looks),
         canary_bad=_rows(found.canary, part, found.canary.replicas or ("",), looks),
         canary_total=_rows(found.canary, whole, found.canary.replicas or ("",), looks),
-        left_out=np.array([reason is not None for reason in found.left_out], dtype=bool),
+        left_out=~found.used,
         ends=record.ends,
         seconds=record.lengths,
         visible=found.visible,

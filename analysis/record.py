@@ -118,10 +118,15 @@ class SideSeries:
 
     def total(self, name: str) -> FloatArray:
         """Return the sum over replicas, shape ``(K,)`` or ``(K, B)``; NaN counts as nothing."""
-        whole = self.fields[name].sum(axis=0)
-        if not np.isfinite(whole).all():
-            whole = np.nansum(self.fields[name], axis=0)
-        return np.asarray(whole, dtype=np.float64)
+        return total(self.fields[name])
+
+
+def total(values: FloatArray) -> FloatArray:
+    """Return the sum over replicas, shape ``(K,)`` or ``(K, B)``; NaN counts as nothing."""
+    whole = values.sum(axis=0)
+    if not np.isfinite(whole).all():
+        whole = np.nansum(values, axis=0)
+    return np.asarray(whole, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis import words
 from analysis.policy import Question
-from analysis.record import INCOMPARABLE, QuestionRecord, Record
+from analysis.record import INCOMPARABLE, QuestionRecord, Record, total
 from analysis.types import BoolArray, FloatArray, Side, State
 
 STALE_LOOKS: Final = 5
@@ -101,15 +101,15 @@ def heard(
 
     0 where the look was left out (with ``alone`` only where the sides cannot be told apart) or nothing was counted.
     """
-    series = found.side(side).between(looks)
+    series = found.side(side)
     reasons = found.left_out[looks]
     told = np.zeros(len(reasons))
     for name in counted:
         if name not in series.fields or not series.replicas:
             continue
-        values = series.fields[name]
+        values = series.fields[name][:, looks]
         if name in ("total", "counts", "exposure", "denominator"):
-            whole = series.total(name)
+            whole = total(values)
             told = told + (whole if whole.ndim == 1 else whole.sum(axis=-1))
         else:
             told = told + np.isfinite(values).sum(axis=0)

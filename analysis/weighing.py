@@ -241,7 +241,7 @@ def answered(
     blocked = burst is not None and burst.look is None and burst.question == _place(harm, question.name)
     standing = Standing(
         guilty=question.name in harm.guilty,
-        frozen=bool(merging.frozen(found, omega, policy.alpha)[-1]),
+        frozen=merging.frozen_now(found, omega, policy.alpha),
         omega=omega,
         final=demand.stage in (Stage.FINAL, Stage.POST),
         deadline_left=policy.deadline.after - float(record.ends[-1] - record.grid.start),

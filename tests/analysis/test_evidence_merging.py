@@ -9,7 +9,7 @@ import pytest
 
 from analysis.compare.counts import CountsEvidence, CountsQuestion, weigh
 from analysis.errors import InvalidInput
-from analysis.merging import find_abort, frozen, listed, merged, shares, unresolved
+from analysis.merging import find_abort, frozen, frozen_now, listed, merged, shares, unresolved
 from analysis.policy import Alphas
 from tests.analysis.counts_examples import release
 
@@ -117,6 +117,16 @@ def test_a_freeze_clears_itself():
     assert marked.any()
     assert not marked[-1]
     assert not frozen(fault(), 0.0, ALPHAS).any()
+
+
+def test_what_is_frozen_now_is_the_newest_look():
+    """Whatever the share, at every look."""
+    ratio = np.where(np.arange(160) < 14, 2.5, 0.6)
+    for omega in (0.0, 0.01, 1.0):
+        found = [weigh(release(seed=5, ratio=ratio, looks=looks), QUESTION) for looks in (1, 14, 20, 160)]
+        assert [frozen_now(each, omega, ALPHAS) for each in found] == [
+            bool(frozen(each, omega, ALPHAS)[-1]) for each in found
+        ]
 
 
 def test_a_small_share_freezes_later():
