@@ -165,7 +165,7 @@ def prepare(arms: Arms) -> Prepared:
         pod_factor=pod_factor(sums.canary_pods, sums.stable_pods, served, arms.visible),
         pod_weights=noise.pod_weights,
         start_mass=start_masses(marks, first),
-    )
+    ).told_by(sums.trail.named(repr(arms.swapped).encode() + first.tobytes()))
     return Prepared(
         looks=looks,
         steps=steps,

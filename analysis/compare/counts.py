@@ -299,6 +299,7 @@ def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None 
     if next_weight is not None and not 0 < next_weight <= 1:
         raise InvalidInput(f"must lie in (0, 1], got {next_weight!r}", "/next_weight")
     prepared = prepare(arms_of(data, question))
+    source = noise_source(data, prepared)
     warn, tolerated = warn_and_tolerated(prepared, question.ratio, question.slack)
     final, known = final_demand(prepared, question.slack, question.harm_budget)
     promote = no_worse(
@@ -322,9 +323,9 @@ def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None 
         slack_final=float(final[0]) if prepared.knows(known) else None,
         phi=float(prepared.looks.phi[0, -1]),
         pod_sd=float(np.sqrt(prepared.looks.pod_weights[0, -1] @ POD_SDS**2)),
-        noise_source=noise_source(data, prepared),
+        noise_source=source,
         next_weight=next_weight if next_weight is not None else _following(prepared),
-        flags=flags(data, prepared),
+        flags=flags(data, prepared, source),
     )
 
 

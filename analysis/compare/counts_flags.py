@@ -32,14 +32,14 @@ def _counted(data: CountsData) -> float:
     return float(looks_that_count(bad, total, data.visible))
 
 
-def flags(data: CountsData, prepared: Prepared) -> tuple[str, ...]:
-    """Return what a reader must know of the data behind the figures."""
+def flags(data: CountsData, prepared: Prepared, source: str) -> tuple[str, ...]:
+    """Return what a reader must know of the data behind the figures, with noise from ``source``."""
     found = []
     if prepared.inconsistent.any():
         found.append("inconsistent_counters")
     if no_baseline(prepared):
         found.append("no_baseline")
-    if noise_source(data, prepared) == "prior":
+    if source == "prior":
         found.append("noise: prior")
     if prepared.overruled[0, -1]:
         found.append("dispersion: run")

@@ -16,7 +16,7 @@ from analysis.exposure import shares_of_squares
 from analysis.grid import POD_SDS, Floats
 from analysis.noise import clean
 from analysis.noise_over_run import Before, NoiseOverRun, NoiseState, over_more
-from analysis.resumed import LARGEST_BATCH, Resumed
+from analysis.resumed import LARGEST_BATCH, Resumed, Trail
 from analysis.types import BoolArray
 from analysis.watched import Watched
 
@@ -39,6 +39,8 @@ class Tallies:
         A side counted more bad events than requests.
     noise : NoiseOverRun
         What is learned of stable, without inconsistent looks.
+    trail : Trail
+        What tells all of it from others.
     """
 
     canary_bad: Floats
@@ -49,6 +51,7 @@ class Tallies:
     stable_pods: Floats
     inconsistent: BoolArray
     noise: NoiseOverRun
+    trail: Trail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,8 +66,9 @@ class _State:
 def tallies(arms: Arms) -> Tallies:
     """Return what the replicas of N releases add up to, at every look."""
     sides = (arms.canary_bad, arms.canary_total, arms.baseline_bad, arms.baseline_total)
-    trail = Watched([*(side.swapaxes(1, 2) for side in sides), arms.left_out.astype(np.float64)])
-    table, _ = TALLIES.run(_frame(arms), trail, lambda first, state: _more(arms, first, state))
+    trail: Trail = Watched([*(side.swapaxes(1, 2) for side in sides), arms.left_out.astype(np.float64)])
+    trail = trail.named(_frame(arms))
+    table, _ = TALLIES.run(b"", trail, lambda first, state: _more(arms, first, state))
     columns = np.ascontiguousarray(np.moveaxis(table, 2, 0))
     return Tallies(
         canary_bad=columns[0], canary_total=columns[1], stable_bad=columns[2], stable_total=columns[3],
@@ -73,6 +77,7 @@ def tallies(arms: Arms) -> Tallies:
             phi=columns[7], bets=columns[8] > 0, overruled=columns[9] > 0,
             pod_weights=np.ascontiguousarray(table[:, :, 10:]),
         ),
+        trail=trail,
     )  # fmt: skip
 
 
