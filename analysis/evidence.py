@@ -33,9 +33,6 @@ from analysis.types import BoolArray
 
 Integers = NDArray[np.int64]
 
-START_NOW: Final = 0.60
-START_LATER: Final = 0.15
-START_AT_STEPS: Final = 0.25
 INFORMATION_CAP: Final = 128.0
 BLOCK: Final = 2048  # releases x looks held on the grid at once: memory, not meaning
 
@@ -61,7 +58,7 @@ class Looks:
     pod_weights : (N, K, 7) float64
         Weights of the pod standard deviations.
     start_mass : (N, K) float64
-        ``q_k``, from `start_masses`.
+        ``q_k``, from `analysis.stakes.start_masses`.
     """
 
     bad_canary: Floats
@@ -133,30 +130,6 @@ class PromoteState:
 
     log_likelihood: Floats
     alternative: Floats
-
-
-def start_masses(steps: BoolArray, first: Integers) -> Floats:
-    """
-    Return the share of the bet that is placed on "harm starts at this look".
-
-    Parameters
-    ----------
-    steps : (N, K) bool
-        Looks at which the weight had changed.
-    first : (N,) int
-        Index of each release's look 1; nothing is placed before it.
-
-    Returns
-    -------
-    (N, K) float64
-        0.60 at look 1, ``0.15/(k(k-1))`` at every later look, ``0.25 * 2**-j`` more at the j-th step. A step
-        at look 1 is the release itself. The sum stays below 1 whatever happens.
-    """
-    number = np.arange(steps.shape[1], dtype=np.float64) - first[:, None] + 1
-    later = np.where(number > 1, START_LATER / np.maximum(number * (number - 1), 1), 0.0)
-    known = steps & (number > 1)
-    order = np.cumsum(known, axis=1)
-    return np.where(number == 1, START_NOW, later) + np.where(known, START_AT_STEPS * 0.5**order, 0.0)
 
 
 def log_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
@@ -243,8 +216,8 @@ def abort_evidence(
     Notes
     -----
     The null carries a belief about the pod effect that may be drawn anew when harm may start, so that an
-    unlucky pod met late is no fault; the harm part starts at every look with the masses of `start_masses`;
-    what is not staked stays as cash.
+    unlucky pod met late is no fault; the harm part starts at every look with the masses of
+    `analysis.stakes.start_masses`; what is not staked stays as cash.
     """
     if state is not None:
         return _abort(looks, null, state, times)
@@ -262,8 +235,7 @@ def _abort(looks: Looks, null: Null, state: AbortState | None, times: int) -> tu
     for first, last in _blocks(times * releases, count):
         part = looks.between(first, last)
         priors, at, moved = _priors(part, state)  # of each release once: the nulls share what is believed of its pods
-        if times > 1 and len(priors) > 1:
-            priors = np.concatenate([priors] * times)
+        priors = np.concatenate([priors] * times) if times > 1 and len(priors) > 1 else priors
         if state is None:
             state = _opening(part, priors[:, 0], times)
         every = part.stacked(times)
@@ -314,7 +286,9 @@ def promote_start(centres: Floats, pod_factor: Floats, pod_weights: Floats) -> P
     return PromoteState(log_likelihood=np.zeros_like(likely), alternative=likely)
 
 
-def promote_evidence(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, PromoteState]:
+def promote_evidence(
+    looks: Looks, null: Null, state: PromoteState, *, times: int = 1, since: Integers | None = None
+) -> tuple[Floats, PromoteState]:
     """
     Return the evidence that the canary's rate lies within the limit, at every look.
 
@@ -326,19 +300,26 @@ def promote_evidence(looks: Looks, null: Null, state: PromoteState) -> tuple[Flo
         ``p_c >= ratio p_s + slack``; with ratio 1 and slack 0 the process proves "better".
     state : PromoteState
         From `promote_start`, or where an earlier call ended.
+    times : int, default 1
+        Every release is weighed so many times, all of them one after the other: several nulls as one batch.
+    since : (times N,) int, optional
+        The first look that may bet; those before are skipped.
 
     Returns
     -------
-    log_e : (N, K) float64
+    log_e : (times N, K) float64
         ``ln sum_i v_i e**L_i - ln sum_i w0_i e**L_i`` with L the summed likelihood.
     state : PromoteState
         To continue from.
     """
     count = looks.used.shape[1]
-    opening = null.mark + state.log_likelihood.tobytes() + state.alternative.tobytes()
-    return PROMOTES.run(
-        opening, looks.trail, lambda first, known: _promote(looks.between(first, count), null, known or state)
-    )
+    first_bet = np.zeros(len(state.alternative), dtype=np.int64) if since is None else since
+    opening = b"".join([null.mark, state.log_likelihood.tobytes(), state.alternative.tobytes(), first_bet.tobytes()])
+
+    def more(first: int, known: PromoteState | None) -> tuple[Floats, PromoteState]:
+        return _promote(looks.between(first, count), null, known or state, times, first_bet - first)
+
+    return PROMOTES.run(opening, looks.trail, more)
 
 
 def promoted_now(looks: Looks, null: Null, state: PromoteState) -> Floats:
@@ -350,17 +331,19 @@ def promoted_now(looks: Looks, null: Null, state: PromoteState) -> Floats:
     return np.asarray(np.log((heard * state.alternative).sum(axis=-1)) - np.log(against))
 
 
-def _promote(looks: Looks, null: Null, state: PromoteState) -> tuple[Floats, PromoteState]:
-    log_e, total = np.empty(looks.used.shape), state.log_likelihood
-    for first, last in _blocks(*looks.used.shape):
+def _promote(looks: Looks, null: Null, state: PromoteState, times: int, since: Integers) -> tuple[Floats, PromoteState]:
+    releases, count = len(since), looks.used.shape[1]
+    log_e, total = np.empty((releases, count)), state.log_likelihood
+    for first, last in _blocks(releases, count):
         part = looks.between(first, last)
-        gains = log_likelihood(part, -1, null)
+        gains = log_likelihood(part.stacked(times).without(np.arange(first, last) < since[:, None]), -1, null)
         gains[:, 0] += total
         sums = np.cumsum(gains, axis=1, out=gains)
         total = sums[:, -1].copy()
         sums -= sums.max(axis=-1, keepdims=True)  # of both alike: it cancels, and no mass is too small to be heard
         heard = np.exp(sums, out=sums)
         priors, at, _ = _priors(part, None)
+        priors = np.concatenate([priors] * times) if times > 1 and len(priors) > 1 else priors
         against = (heard * (priors if priors.shape[1] in (1, len(at)) else priors[:, at])).sum(axis=-1)
         heard *= state.alternative[:, None]
         log_e[:, first:last] = np.log(heard.sum(axis=-1)) - np.log(against)

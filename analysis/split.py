@@ -37,10 +37,11 @@ import numpy as np
 
 from analysis import words
 from analysis.errors import InvalidInput
-from analysis.evidence import Looks, Null, abort_evidence, promote_evidence, promote_start, start_masses
+from analysis.evidence import Looks, Null, abort_evidence, promote_evidence, promote_start
 from analysis.exposure import SPLIT_INFLATION
 from analysis.grid import POD_PRIOR, Floats
 from analysis.noise import neighbour_dispersion
+from analysis.stakes import start_masses
 from analysis.types import BoolArray, FloatArray
 
 TOLERATED_ODDS: Final = 1.1

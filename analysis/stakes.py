@@ -17,11 +17,38 @@ from numpy.typing import NDArray
 from analysis.grid import HARM, TINY, Floats
 from analysis.types import BoolArray
 
+START_NOW: Final = 0.60
+START_LATER: Final = 0.15
+START_AT_STEPS: Final = 0.25
 LOG_ZERO: Final = -1e300
 LARGEST: Final = 1e250
 """Evidence that numbers hold; what lies beyond is kept as logarithms, which costs time."""
 ROWS: Final = 16
 """Rows of one product with the harm matrix."""
+
+
+def start_masses(steps: BoolArray, first: NDArray[np.int64]) -> Floats:
+    """
+    Return the share of the bet that is placed on "harm starts at this look".
+
+    Parameters
+    ----------
+    steps : (N, K) bool
+        Looks at which the weight had changed.
+    first : (N,) int
+        Index of each release's look 1; nothing is placed before it.
+
+    Returns
+    -------
+    (N, K) float64
+        0.60 at look 1, ``0.15/(k(k-1))`` at every later look, ``0.25 * 2**-j`` more at the j-th step. A step
+        at look 1 is the release itself. The sum stays below 1 whatever happens.
+    """
+    number = np.arange(steps.shape[1], dtype=np.float64) - first[:, None] + 1
+    later = np.where(number > 1, START_LATER / np.maximum(number * (number - 1), 1), 0.0)
+    known = steps & (number > 1)
+    order = np.cumsum(known, axis=1)
+    return np.where(number == 1, START_NOW, later) + np.where(known, START_AT_STEPS * 0.5**order, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

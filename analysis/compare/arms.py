@@ -17,15 +17,16 @@ from analysis.evidence import (
     Integers,
     Looks,
     Null,
+    PromoteState,
     abort_evidence,
     promote_evidence,
     promote_start,
     promoted_now,
-    start_masses,
 )
 from analysis.exposure import Exposure, pod_factor, seen_and_settled
 from analysis.grid import Floats
 from analysis.noise import FEWEST_LOOKS
+from analysis.stakes import start_masses
 from analysis.types import BoolArray
 
 UNKNOWN_SHARES = np.array([1e-4, 1e-3, 1e-2, 1e-1])
@@ -234,9 +235,8 @@ def no_worse_now(prepared: Prepared, null: Null, bad_share: Floats | None, since
     """Return, (N,), the last look of `no_worse` that opens with its first bet, up to rounding, without those before."""
     looks = prepared.looks
     count = looks.used.shape[1]
-    rows, opening = np.arange(len(since)), np.minimum(since, count - 1)
     centres = healthy_centres(null, bad_share, len(since), prepared.exposure)
-    state = promote_start(centres, looks.pod_factor[rows, opening], looks.pod_weights[rows, opening])
+    state = _start(prepared, centres, since)
     return promoted_now(looks.without(np.arange(count) < since[:, None]), null, state)
 
 
@@ -259,17 +259,49 @@ def healthy_centres(null: Null, bad_share: Floats | None, releases: int, exposur
 
 def better(prepared: Prepared) -> Floats:
     """Return, (N, K), the log evidence for "fewer bad events than stable"."""
-    releases = prepared.first.shape[0]
-    return _promoted(prepared, Null(), np.broadcast_to(BETTER, (releases, 2)), prepared.first, prepared.first)
+    return _promoted(prepared, Null(), _betters(prepared), prepared.first, prepared.first)
+
+
+def no_worse_and_better(
+    prepared: Prepared, null: Null, bad_share: Floats | None, since: Integers
+) -> tuple[Floats, Floats]:
+    """Return what `no_worse` (its alternative shaped by the first look's pods) and `better` do, as one process."""
+    limit, equal = healthy_centres(null, bad_share, len(since), prepared.exposure), _betters(prepared)
+    starts = [_start(prepared, centres, prepared.first) for centres in (limit, equal)]
+    releases, count = prepared.looks.used.shape
+    first_bets = np.concatenate([since, prepared.first])
+    log_e, _ = promote_evidence(
+        prepared.looks,
+        Null(ratio=_beside(null.ratio, 1.0, releases), slack=_beside(null.slack, 0.0, releases)),
+        PromoteState(
+            log_likelihood=np.concatenate([each.log_likelihood for each in starts]),
+            alternative=np.concatenate([each.alternative for each in starts]),
+        ),
+        times=2,
+        since=first_bets,
+    )
+    log_e = np.where(np.arange(count) < first_bets[:, None], 0.0, log_e)
+    return log_e[:releases], log_e[releases:]
+
+
+def _betters(prepared: Prepared) -> Floats:
+    return np.broadcast_to(BETTER, (prepared.first.shape[0], 2))
+
+
+def _beside(of_limit: float | Floats, of_equality: float, releases: int) -> Floats:
+    return np.concatenate([np.broadcast_to(of_limit, releases), np.full(releases, of_equality)])
+
+
+def _start(prepared: Prepared, centres: Floats, opening: Integers) -> PromoteState:
+    looks = prepared.looks
+    rows, opening = np.arange(len(opening)), np.minimum(opening, looks.used.shape[1] - 1)
+    return promote_start(centres, looks.pod_factor[rows, opening], looks.pod_weights[rows, opening])
 
 
 def _promoted(prepared: Prepared, null: Null, centres: Floats, since: Integers, opening: Integers) -> Floats:
     looks = prepared.looks
-    count = looks.used.shape[1]
-    early = np.arange(count) < since[:, None]
-    rows, opening = np.arange(len(since)), np.minimum(opening, count - 1)
-    state = promote_start(centres, looks.pod_factor[rows, opening], looks.pod_weights[rows, opening])
-    log_e, _ = promote_evidence(looks.without(early), null, state)
+    early = np.arange(looks.used.shape[1]) < since[:, None]
+    log_e, _ = promote_evidence(looks, null, _start(prepared, centres, opening), since=since)
     return np.where(early, 0.0, log_e)
 
 

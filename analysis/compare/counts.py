@@ -18,9 +18,8 @@ from analysis.compare.arms import (
     Arms,
     History,
     Prepared,
-    better,
     final_demand,
-    no_worse,
+    no_worse_and_better,
     prepare,
     warn_and_tolerated,
 )
@@ -302,13 +301,8 @@ def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None 
     source = noise_source(data, prepared)
     warn, tolerated = warn_and_tolerated(prepared, question.ratio, question.slack)
     final, known = final_demand(prepared, question.slack, question.harm_budget)
-    promote = no_worse(
-        prepared,
-        Null(ratio=question.ratio, slack=final),
-        known.bad_share if prepared.history.traffic is not None else None,
-        known.since,
-        prepared.first,
-    )
+    share = known.bad_share if prepared.history.traffic is not None else None
+    promote, praise = no_worse_and_better(prepared, Null(ratio=question.ratio, slack=final), share, known.since)
     by_step = step_evidence(prepared, question.ratio, question.harm_budget, next_weight)
     return CountsEvidence(
         question=question,
@@ -319,7 +313,7 @@ def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None 
         abort=demanded(warn[0], tolerated[0], question.alphas),
         promote=promote[0],
         by_step=by_step,
-        better=better(prepared)[0],
+        better=praise[0],
         slack_final=float(final[0]) if prepared.knows(known) else None,
         phi=float(prepared.looks.phi[0, -1]),
         pod_sd=float(np.sqrt(prepared.looks.pod_weights[0, -1] @ POD_SDS**2)),

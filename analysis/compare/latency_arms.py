@@ -28,10 +28,11 @@ from analysis.compare.tails import (
     usable_edges,
     well_placed,
 )
-from analysis.evidence import Integers, Looks, start_masses
+from analysis.evidence import Integers, Looks
 from analysis.exposure import seen_and_settled
 from analysis.grid import Floats
 from analysis.resumed import LARGEST_BATCH
+from analysis.stakes import start_masses
 from analysis.types import BoolArray
 from analysis.watched import Watched
 

@@ -20,9 +20,9 @@ from analysis.compare.effects import (
     shown_effect,
 )
 from analysis.demand import final_slack, next_weight, step_slack
-from analysis.evidence import start_masses
 from analysis.exposure import pod_factor, settled_steps, shares_of_squares, weight_steps
 from analysis.grid import Floats
+from analysis.stakes import start_masses
 from analysis.types import State
 from tests.analysis.counts_examples import history, release
 

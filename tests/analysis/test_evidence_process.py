@@ -20,11 +20,11 @@ from analysis.evidence import (
     log_likelihood,
     promote_evidence,
     promote_start,
-    start_masses,
     summed_likelihood,
 )
 from analysis.grid import HARM, NODES, POD_PRIOR, Floats, alternative, null_weights
 from analysis.likelihoods import against_equality, gained
+from analysis.stakes import start_masses
 from tests.analysis import slow_process
 
 

@@ -44,7 +44,7 @@ def arms(looks: int, **changes: Any) -> Arms:
 
 def figures(found: Tallies | NoiseOverRun) -> list[bytes]:
     """Return every number, to the bit."""
-    parts = [getattr(found, each.name) for each in fields(found)]
+    parts = [getattr(found, each.name) for each in fields(found) if each.name != "trail"]
     return [byte for part in parts for byte in (figures(part) if isinstance(part, NoiseOverRun) else [part.tobytes()])]
 
 
