@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis import silences
 from analysis.compare import gauges, percentiles
@@ -35,6 +36,7 @@ VALUES: Final = "values"
 QUOTIENT: Final = "quotient"
 """Not a field of a record: the level of a ratio, made of its two counters."""
 PARTS: Final = ("numerator", "denominator")
+T = TypeVar("T", bound=np.generic)
 _PERCENTILE: Final = re.compile(r"p\d+(\.\d+)?")
 
 
@@ -126,13 +128,19 @@ def data_of(
     if baseline is None or canary is None or not np.isfinite(baseline).any() or not np.isfinite(canary).any():
         return None
     repeats = slots_of(record).astype(np.int64)
+    upto = repeats.cumsum()
+    every_look = upto[-1] == len(repeats)  # is one slot
+
+    def slots(values: NDArray[T]) -> NDArray[T]:
+        return np.ascontiguousarray(values) if every_look else np.repeat(values, repeats, axis=-1)
+
     return GaugeData(
-        baseline=np.repeat(baseline, repeats, axis=1),
-        canary=np.repeat(canary, repeats, axis=1),
+        baseline=slots(baseline),
+        canary=slots(canary),
         ends=record.ends,
         history=_history(found.history, field),
-        upto=np.cumsum(repeats),
-        left_out=np.repeat(found.mixed, repeats),
+        upto=upto,
+        left_out=slots(found.mixed),
         steps=steps,
         traffic=_traffic(found) if field == QUOTIENT else 1.0,
     )

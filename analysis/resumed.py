@@ -94,13 +94,19 @@ class Trail:
         running += [sha256() for _ in tables[1:]]
         found, before = {}, 0
         for end in (end for end in ends if end > 0):
-            after = end if self._upto is None else int(self._upto[end - 1])
+            after = self._rows_until(end)
             for each, rows in zip(running, tables, strict=True):
                 each.update(rows[before:after].data)
-            found[end], before = b"".join(each.digest() for each in running), after
-            if self._upto is not None:
-                found[end] += self._upto[:end].tobytes()
+            found[end], before = b"".join([*(each.digest() for each in running), self._lengths(end)]), after
         return found
+
+    def _rows_until(self, end: int) -> int:
+        """Return how many rows there are before look ``end``."""
+        return end if self._upto is None or not end else int(self._upto[end - 1])
+
+    def _lengths(self, end: int) -> bytes:
+        """Return what tells how rows make the looks before look ``end``."""
+        return b"" if self._upto is None else self._upto[:end].tobytes()
 
     def _tables(self) -> list[Floats]:
         """Return what is read, a row for each look, narrow columns side by side."""

@@ -88,7 +88,7 @@ class Watched(Trail):
         if sum(column.nbytes for column in self._columns) > 2 * LARGEST:
             return super()._digested(ends)
         digests = self._seen().digests
-        return {end: digests[end] for end in ends if end > 0}
+        return {end: digests[self._rows_until(end)] + self._lengths(end) for end in ends if end > 0}
 
     def _seen(self) -> _Past:
         """Return what is known of this run, which is kept for the next that goes on from it."""

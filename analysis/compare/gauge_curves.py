@@ -21,6 +21,7 @@ from analysis.policy import Alphas
 from analysis.resumed import Resumed, Trail
 from analysis.student import log_mixture
 from analysis.types import Direction
+from analysis.watched import Watched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,7 @@ def curves(paired: Paired, question: GaugeQuestion) -> Curves:
     """
     harm = question.sign * paired.mean
     edge = question.boundary(paired.level)
-    excess = np.stack([harm, harm - edge, edge - harm, -harm])
+    excess = np.array([harm, harm - edge, edge - harm, -harm])
     warn, tolerated, promote, better = np.where(paired.known, log_mixture(excess, paired.variance, paired.dof), 0.0)
     return Curves(warn=warn, tolerated=tolerated, promote=promote, better=better)
 
@@ -165,8 +166,10 @@ def looked(arms: GaugeArms, question: GaugeQuestion, marks: Sequence[int]) -> Lo
 def _trail(arms: GaugeArms) -> Trail:
     """Return what tells the looks of one release."""
     columns = [*(side.swapaxes(1, 2) for side in (arms.canary, arms.baseline)), arms.left_out.astype(np.float64)]
-    every_slot = len(arms.upto) == arms.canary.shape[2] == arms.upto[-1] and bool((np.diff(arms.upto) == 1).all())
-    return Trail(columns, None if every_slot else arms.upto)
+    every_slot = len(arms.upto) == arms.canary.shape[2] == arms.upto[-1] and bool(
+        (arms.upto[1:] - arms.upto[:-1] == 1).all()
+    )
+    return Watched(columns, None if every_slot else arms.upto)
 
 
 RUNS: Final[Resumed[PairSums]] = Resumed(shared=True)

@@ -74,7 +74,7 @@ class GaugeData:
         if self.upto is None and looks != slots:
             raise InvalidInput(f"needs one end for each of {slots} slots, got {looks}", "/ends")
         if self.upto is not None and (
-            self.upto.shape != (looks,) or np.any(np.diff(self.upto) < 0) or not 0 <= self.upto[-1] <= slots
+            self.upto.shape != (looks,) or (self.upto[1:] < self.upto[:-1]).any() or not 0 <= self.upto[-1] <= slots
         ):
             raise InvalidInput("needs a rising number of slots for each look", "/upto")
         if not (np.isfinite(self.traffic) and self.traffic > 0):

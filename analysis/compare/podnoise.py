@@ -185,11 +185,12 @@ def _figures(sums: Floats, slow: Floats, running: bool, alone: bool) -> PodNoise
     tells = count >= FEWEST_SAMPLES
     mean = np.where(tells, plain / np.maximum(count, 1), 0.0)
     squared = mean**2
-    m, total = over_pods(tells, alone), over_pods(np.where(tells, count, 0.0), alone)
-    squares = np.maximum(over_pods(np.where(tells, square - count * squared, 0.0), alone), 0.0)
-    cross = over_pods(np.where(tells, product - mean * both + pairs * squared, 0.0), alone)
-    neighbours = over_pods(np.where(tells, pairs, 0.0), alone)
-    between = over_pods(np.where(tells, squared, 0.0), alone)
+    parts = np.zeros((6, *count.shape))
+    told = (tells, count, square - count * squared, product - mean * both + pairs * squared, pairs, squared)
+    for part, figure in zip(parts, told, strict=True):
+        np.copyto(part, figure, where=tells)
+    m, total, squares, cross, neighbours, between = over_pods(parts, alone)
+    squares = np.maximum(squares, 0.0)
     several = np.maximum(m, 1)
     per_pod = total / several
     length = np.maximum(per_pod, 1)
@@ -206,14 +207,14 @@ def _figures(sums: Floats, slow: Floats, running: bool, alone: bool) -> PodNoise
         long_run=np.maximum(long_run, slow),
         dof=np.maximum(0.5, total * np.maximum(m - 1, 1) / several / r - 1),
         between=between / several,
-        pods=np.asarray(m, dtype=np.float64),
+        pods=m,
         samples=per_pod,
     )
 
 
 def over_pods(values: NDArray[np.generic], alone: bool) -> Floats:
-    """Return sums over pods, (N, P); ``alone``: of a single look, whose pods numpy would add in another order."""
-    return np.asarray(values.cumsum(axis=1)[:, -1] if alone else values.sum(axis=1))
+    """Return sums over pods, (..., P); ``alone``: of a single look, whose pods numpy would add in another order."""
+    return np.asarray(values.cumsum(axis=-2)[..., -1, :] if alone else values.sum(axis=-2))
 
 
 def _slow(
