@@ -81,9 +81,11 @@ class Looks:
 
     def between(self, first: int, last: int) -> Looks:
         """Return looks ``first <= k < last``."""
+        count = self.used.shape[1]
+        if (first, last) == (0, count):
+            return self
         part = Looks(**{name: getattr(self, name)[:, first:last] for name in READ})
-        to_the_end = self._trail and 0 <= first < last == self.used.shape[1]
-        return part.told_by(self._trail[0].after(first)) if to_the_end else part
+        return part.told_by(self._trail[0].after(first)) if self._trail and 0 <= first < last == count else part
 
     def without(self, left_out: BoolArray) -> Looks:
         """Return the same looks, those of ``left_out`` ((K,) or (N, K)) skipped: the burst check."""
@@ -235,7 +237,7 @@ def _abort(looks: Looks, null: Null, state: AbortState | None, times: int) -> tu
     for first, last in _blocks(times * releases, count):
         part = looks.between(first, last)
         priors, at, moved = _priors(part, state)  # of each release once: the nulls share what is believed of its pods
-        priors = np.concatenate([priors] * times) if times > 1 and len(priors) > 1 else priors
+        priors = np.concatenate([priors] * times) if 1 < len(priors) < times * releases else priors
         if state is None:
             state = _opening(part, priors[:, 0], times)
         every = part.stacked(times)
@@ -370,13 +372,16 @@ def _priors(part: Looks, state: AbortState | None) -> tuple[Floats, Integers, Bo
     Moved: the pods, or what is known of them, are others than at the look before.
     """
     factor, weights = part.pod_factor, part.pod_weights
-    moved = np.zeros(factor.shape[1], dtype=bool)
-    moved[1:] = np.any(factor[:, 1:] != factor[:, :-1], axis=0)
-    moved[1:] |= np.any(weights[:, 1:] != weights[:, :-1], axis=(0, 2))
-    begun = np.flatnonzero(moved | (np.arange(len(moved)) == 0))
-    at = np.cumsum(moved)
-    if state is not None:
-        moved[0] = np.any(factor[:, 0] != state.factor) or np.any(weights[:, 0] != state.weights)
-    if len(factor) > 1 and np.all(factor == factor[:1]) and np.all(weights == weights[:1]):
+    moved = np.ones(factor.shape[1], dtype=bool)
+    if len(moved) > 1:
+        moved[1:] = (factor[:, 1:] != factor[:, :-1]).any(axis=0)
+        moved[1:] |= (weights[:, 1:] != weights[:, :-1]).any(axis=(0, 2))
+    begun, at = moved.nonzero()[0], np.cumsum(moved) - 1
+    moved[0] = state is not None and bool(
+        (factor[:, 0] != state.factor).any() or (weights[:, 0] != state.weights).any()
+    )
+    if state is not None and len(begun) == 1 and not moved[0]:
+        return state.prior[:, None], at, moved
+    if len(factor) > 1 and bool((factor == factor[:1]).all()) and bool((weights == weights[:1]).all()):
         factor, weights = factor[:1], weights[:1]
     return beliefs(factor[:, begun], weights[:, begun]), at, moved

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from copy import copy
 from hashlib import sha256
 from typing import Any, Final, Generic, TypeVar
 
@@ -68,24 +67,27 @@ class Trail:
 
     def after(self, first: int) -> Trail:
         """Return the trail of looks ``first …``, for a process that begins there: the same digests."""
-        part = copy(self)
-        part._first, part.count = self._first + first, self.count - first
-        return part
+        return self._changed(_first=self._first + first, count=self.count - first)
 
     def named(self, name: bytes) -> Trail:
         """Return the trail of what was made of each look and of those before it; ``name`` is all else it depends on."""
-        part = copy(self)
-        part._name = sha256(self._name + name).digest()
+        return self._changed(_name=sha256(self._name + name).digest())
+
+    def _changed(self, **changes: Any) -> Trail:
+        part: Trail = object.__new__(type(self))
+        vars(part).update(vars(self), **changes)
         return part
 
     def mark(self, seen: int, opening: bytes) -> bytes:
         """Return what tells a process that began with ``opening`` and has seen so many looks; at most `BACK` back."""
         until = self._first + seen
-        if until not in self._digests:
+        digest = self._digests.get(until)
+        if digest is None:
             whole = self._first + self.count
             newest = until >= whole - 1
             self._digests |= self._digested(range(whole - 1, whole + 1) if newest else range(whole - BACK, whole - 1))
-        return sha256(b"".join([self._name, opening, repr(self._first).encode(), self._digests[until]])).digest()
+            digest = self._digests[until]
+        return sha256(b"%b %b %d %b" % (self._name, opening, self._first, digest)).digest()
 
     def _digested(self, ends: range) -> dict[int, bytes]:
         """Return digests of everything before each of some ends."""
@@ -247,8 +249,9 @@ class Resumed(Generic[State]):
         trail = columns if isinstance(columns, Trail) else Trail(columns)
         if trail.releases > LARGEST_BATCH or trail.count < FEWEST_LOOKS:
             return advance(0, None)
+        newest = trail.mark(trail.count, opening)
         for seen in range(trail.count, max(trail.count - BACK, 0), -1):
-            kept = self._ends.get(trail.mark(seen, opening))
+            kept = self._ends.get(newest if seen == trail.count else trail.mark(seen, opening))
             if kept is None:
                 continue
             series, state = kept
@@ -264,7 +267,7 @@ class Resumed(Generic[State]):
             series = _Series(found)
             found = series.until(trail.count) if self._shared else found
         if found.nbytes <= LARGEST:
-            _kept(self._ends, trail.mark(trail.count, opening), (series, state), self._most)
+            _kept(self._ends, newest, (series, state), self._most)
         return found, state
 
 

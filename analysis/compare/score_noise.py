@@ -60,19 +60,22 @@ def looks_per_slot(total: Floats) -> Rows:
     total : (N, R, T) float64
         Requests of stable pods; the looks of history, or the first of the run.
     """
-    pods, looks = (total.sum(axis=2) > 0).sum(axis=1), (total.sum(axis=1) > 0).sum(axis=1)
+    served = total > 0
+    pods, looks = (np.count_nonzero(served.any(axis=axis), axis=1) for axis in (2, 1))
     mean = total.sum(axis=(1, 2)) / np.maximum(pods * looks, 1)
     slot = np.ceil(SLOT_REQUESTS / np.maximum(mean, 1e-9))
     most = max(1, total.shape[2] // FEWEST_SLOTS)
-    return np.asarray(np.clip(slot, 1, most), dtype=np.int64)
+    return np.asarray(np.minimum(np.maximum(slot, 1), most), dtype=np.int64)
 
 
 def slots_of(side: Side) -> Rows:
     """Return `looks_per_slot` of N runs, (N,), by the first ten looks in which stable served, of side (N, R, K)."""
-    served = np.cumsum(side.requests > 0, axis=1)
-    enough = served[:, -1] >= FEWEST_SLOTS
-    opening = np.where(enough, (served >= FEWEST_SLOTS).argmax(axis=1) + 1, served.shape[1])
-    return np.concatenate([looks_per_slot(side.total[i : i + 1, :, :end]) for i, end in enumerate(opening)])
+    found = []
+    for row, served in enumerate(side.requests > 0):
+        first = served.nonzero()[0][:FEWEST_SLOTS].tolist()
+        end = first[-1] + 1 if len(first) == FEWEST_SLOTS else len(served)
+        found.append(looks_per_slot(side.total[row : row + 1, :, :end]))
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def score_noise(side: Side, seconds: Floats, slot: Rows) -> ScoreNoise:

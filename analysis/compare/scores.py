@@ -8,6 +8,7 @@ blind to a thin tail by design; ``tails.py`` sees that.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
@@ -79,8 +80,9 @@ _SUMMED: Final = tuple(each.name for each in fields(Side))
 
 def complete(counts: Floats) -> Floats:
     """Return histograms (..., B) without those that miss a bucket: a missing bucket is not an empty one."""
-    known = np.asarray(np.isfinite(counts).all(axis=-1))
-    return counts if known.all() else np.where(known[..., None], counts, 0.0)
+    if math.isfinite(np.add.reduce(counts, axis=None)):
+        return counts
+    return np.where(np.isfinite(counts).all(axis=-1, keepdims=True), counts, 0.0)
 
 
 def squared_shares(total: Floats) -> Floats:
