@@ -90,10 +90,9 @@ def _means(found: GaugeEvidence) -> dict[str, Json]:
         values: np.ndarray = getattr(found.data, side.value)
         known = np.isfinite(values)
         whole = known.all()
-        result[side.value] = {
-            "level": float((values if whole else values[known]).mean()) if whole or known.any() else None,
-            "replicas": int(known.any(axis=1).sum()),
-        }
+        there = len(values) if whole else int(known.any(axis=1).sum())
+        level = float((values if whole else values[known]).mean()) if there else None
+        result[side.value] = {"level": level, "replicas": there}
     return result
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from analysis.compare.gauge_arms import GaugeArms
-from analysis.compare.gauge_scale import Scale, never_vanishes, vanishes
+from analysis.compare.gauge_scale import SCALE_SLOTS, Scale, never_vanishes, vanishes
 from analysis.compare.paired import BY_LOOK, Paired, PairSums, later_pairs
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
@@ -131,12 +131,14 @@ def looked(arms: GaugeArms, question: GaugeQuestion, marks: Sequence[int]) -> Lo
         Looks, but the first, at which a weight step began.
     """
     mark = arms.history_mark
-    scales = arms.scales(mark)
-    steady = not scales.ratio.any() or never_vanishes(arms.baseline)
-    steady = steady or not vanishes(arms.values(arms.baseline, slice(None))).any()
+    steady = never_vanishes(arms.baseline)
+    if not steady:
+        values = arms.values(arms.baseline, slice(None))
+        steady = not arms.scales(mark).ratio.any() or not vanishes(values).any()
     floor = None if steady else arms.floor()
 
     def advance(first: int, past: PairSums | None) -> tuple[Floats, PairSums]:
+        scales = arms.scales(mark) if past is None else past.scales
         whole, steps, sums = later_pairs(arms, scales, floor, first, past, marks)
         found = curves(whole, question)
         step = found.promote.copy()
@@ -148,16 +150,15 @@ def looked(arms: GaugeArms, question: GaugeQuestion, marks: Sequence[int]) -> Lo
             table[..., place] = column
         return table, sums
 
-    if steady:
-        asked = question.ratio, question.slack, question.direction, arms.scale, arms.stretch, tuple(marks)
-        kinds = scales.level[0, -1], bool(scales.ratio.any()), bool(scales.ratio.all())
-        table, _ = RUNS.run(repr((asked, kinds)).encode() + mark, _trail(arms), advance)
-    else:  # how stable's level is cut off in early slots hangs on later ones
-        table, _ = advance(0, None)
+    if steady and arms.upto[-1] >= SCALE_SLOTS:
+        asked = question.ratio, question.slack, question.sign, arms.scale, arms.stretch, *marks
+        table, sums = RUNS.run(repr(asked).encode() + mark, _trail(arms), advance)
+    else:  # the scale is still looked for, or how stable's level is cut off in early slots hangs on later ones
+        table, sums = advance(0, None)
     found = dict(zip((*BY_LOOK, *_CURVES), table.transpose(2, 0, 1)[:-1], strict=True))
     told = {name: found[name] > 0 for name in ("ratio", "bets", "known")}
     return Looked(
-        paired=Paired(**{name: found[name] for name in BY_LOOK} | told, learned=scales.learned),
+        paired=Paired(**{name: found[name] for name in BY_LOOK} | told, learned=sums.scales.learned),
         curves=Curves(**{name: found[name] for name in _CURVES}),
         step=table[..., -1],
     )

@@ -102,12 +102,13 @@ class MeanSums:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PairSums:
     """
-    What later looks go on from; all but ``slots`` once for each scale in use.
+    What later looks go on from; noise and sums once for each scale in use.
 
     Parameters
     ----------
     slots : int
         Slots so far.
+    scales : Scales
     before : tuple of PodNoise
         The noise of history, (N, 1); empty where none is learned from it.
     run : tuple of PodSums
@@ -117,6 +118,7 @@ class PairSums:
     """
 
     slots: int
+    scales: Scales
     before: tuple[PodNoise, ...]
     run: tuple[PodSums, ...]
     whole: tuple[MeanSums, ...]
@@ -187,7 +189,8 @@ def later_pairs(
             )
             found, step = looks.paired(begin, end, since, since, nothing)
             steps.append((begin, found))
-    return whole, steps, PairSums(slots=int(arms.upto[-1]), before=looks.before, run=looks.run, whole=sums, step=step)
+    after = PairSums(slots=int(arms.upto[-1]), scales=scales, before=looks.before, run=looks.run, whole=sums, step=step)
+    return whole, steps, after
 
 
 def differences(arms: GaugeArms) -> Floats:
