@@ -7,7 +7,7 @@ that is judged; never by how the events of a look are split.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -129,6 +129,14 @@ class Prepared:
     overruled: BoolArray
     history: History
     exposure: Exposure = "requests"
+    _traffic: dict[bytes, Traffic] = field(default_factory=dict, init=False, repr=False)
+
+    def traffic(self, before: Integers) -> Traffic:
+        """Return what `traffic` does: the demands of the last step and of the running one often ask the same."""
+        asked = before.tobytes()
+        if asked not in self._traffic:
+            self._traffic[asked] = traffic(self, before)
+        return self._traffic[asked]
 
     @property
     def largest_slack(self) -> float:
@@ -352,7 +360,7 @@ def traffic(prepared: Prepared, before: Integers) -> Traffic:
 
 def final_demand(prepared: Prepared, slack: float, budget: float) -> tuple[Floats, Traffic]:
     """Return the slack of the last step, (N,), and the traffic it came from; where ``since`` is K it is unknown."""
-    known = traffic(prepared, np.zeros_like(prepared.first))
+    known = prepared.traffic(np.zeros_like(prepared.first))
     rate = np.where(known.requests_per_second > 0, known.requests_per_second, np.inf)
     return final_slack(slack, budget, rate, prepared.largest_slack), known
 
@@ -372,7 +380,7 @@ def step_demand(
     weight : (N,) float64 or None
         The canary's next share; None: from the observed one.
     """
-    known = traffic(prepared, start)
+    known = prepared.traffic(start)
     if weight is None:
         look = np.arange(prepared.steps.shape[1])
         inside = (look >= start[:, None]) & (look < end[:, None])

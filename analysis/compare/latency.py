@@ -250,7 +250,7 @@ class LatencyEvidence:
         log_e = self.edge_tolerated if tolerated else self.edge_warn
         if not len(log_e):
             return None
-        terms = log_e[:, look] + self.prepared.weights[:, 0]
+        terms = log_e[:, look] + self.prepared.edges.weights[:, 0]
         row = int(terms.argmax())
         score = self.score_tolerated if tolerated else self.score_warn
         return row if terms[row] >= score[look] else None

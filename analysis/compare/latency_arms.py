@@ -15,19 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compare.arms import History, Prepared
+from analysis.compare.latency_edges import WeighedEdges
 from analysis.compare.latency_noise import LatencyNoise, Stable, scores_over_run, stable_of
 from analysis.compare.latency_sums import Origin, Sums, sums_of_both
 from analysis.compare.latency_tails import TailsOverRun, tails_over_run
 from analysis.compare.score_noise import slots_of
 from analysis.compare.scores import ShiftLooks, Side
-from analysis.compare.tails import (
-    MOST_EXCEEDANCE,
-    UNIT,
-    guard_edge,
-    held,
-    usable_edges,
-    well_placed,
-)
+from analysis.compare.tails import UNIT, held
 from analysis.evidence import Integers, Looks
 from analysis.exposure import seen_and_settled
 from analysis.grid import Floats
@@ -37,7 +31,6 @@ from analysis.types import BoolArray
 from analysis.watched import Watched
 
 Rows = NDArray[np.int64]
-HALF: Final = float(np.log(0.5))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,14 +109,15 @@ class Asked:
         return replace(self, rows=replace(self.rows, looks=self.rows.looks.without(left_out)))
 
 
-def _asked(rows: Prepared, release: Rows, guard: BoolArray, slo: BoolArray, slope: Floats, releases: int) -> Asked:
-    at, traffic = np.flatnonzero(guard), rows.history.traffic
+def _asked(rows: Prepared, edges: WeighedEdges) -> Asked:
+    at, traffic = edges.asked, rows.history.traffic
     history = rows.history if traffic is None else replace(rows.history, traffic=(traffic[0][at], traffic[1][at]))
     chosen = replace(
         rows, looks=rows.looks.chosen(at), history=history, **{name: getattr(rows, name)[at] for name in _OF_ROWS}
     )
-    weights = log_weights(release[at], slo[at], releases)
-    return Asked(rows=chosen, release=release[at], slo=slo[at], slope=slope[at], weights=weights)
+    return Asked(
+        rows=chosen, release=edges.release[at], slo=edges.slo[at], slope=edges.slope[at], weights=edges.asked_weights
+    )
 
 
 _OF_ROWS: Final = (
@@ -142,15 +136,10 @@ class PreparedLatency:
     shift : ShiftLooks
     rows : Prepared
         One row per release and weighed edge, requests above the edge as bad events.
-    release, edge : (P,) int
-        Which release and which edge a row is.
-    guard, slo : (P,) bool
-        Rows at which a promotion is asked; rows of an objective.
-    slope : (P,) float64
-    weights : (P, 1) float64
-        Log weight of each edge in its release's tail; an objective's edges have half of it.
+    edges : WeighedEdges
+        What a row is.
     asked : Asked
-        Those of ``guard`` on their own.
+        Rows at which a promotion is asked, on their own.
     steps, used, empty : (N, K) bool
         The weight had changed; both sides had requests; a side had none though the look was not left out.
     first : (N,) int
@@ -158,9 +147,8 @@ class PreparedLatency:
     canary_total, stable_total : (N, K) float64
     score_from_run, tail_from_run : (N,) bool
         Whether the noise was learned while the release ran.
-    overruled, weak_guard, short : (N,) bool
-        The run's dispersion replaced that of history; the guard edge is so rare or common that it tells little; so many
-        stable requests lie beyond the last edge that nobody can say how long they take.
+    overruled : (N,) bool
+        The run's dispersion replaced that of history.
     provable : (N, K) bool
         Looks at which a promotion may be proved: the edges are chosen, and the histogram is not too short.
     largest_bucket : (N,) float64
@@ -171,12 +159,7 @@ class PreparedLatency:
 
     shift: ShiftLooks
     rows: Prepared
-    release: Rows
-    edge: Rows
-    guard: BoolArray
-    slo: BoolArray
-    slope: Floats
-    weights: Floats
+    edges: WeighedEdges
     asked: Asked
     steps: BoolArray
     used: BoolArray
@@ -187,8 +170,6 @@ class PreparedLatency:
     score_from_run: BoolArray
     tail_from_run: BoolArray
     overruled: BoolArray
-    weak_guard: BoolArray
-    short: BoolArray
     provable: BoolArray
     largest_bucket: Floats
     origin: Origin
@@ -225,27 +206,19 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
     marks, steps = seen_and_settled(n_c, n_s)
     looks = _without_noise(sides, used, arms)
     shift, score_from_run = scores_over_run(looks, stable, slot, arms.noise, origin)
-    tails = tails_over_run(stable, arms.noise, origin)
-    release, edge, is_slo, guards, weak_guard = _weighed_edges(tails, arms.slo)
+    tails, edges = tails_over_run(stable, arms.noise, arms.slo, origin)
     factor = held(_pod_factor(tried, stable.sums, used)) if arms.visible else np.ones(used.shape)
     rows = _edge_rows(
-        (tried.above, stable.sums.above), (n_c, n_s), used, tails, factor, start_masses(marks, first), (release, edge)
+        (tried.above, stable.sums.above), (n_c, n_s), used, tails, factor, start_masses(marks, first), edges
     )
-    short = tails.exceedance[:, -1] > MOST_EXCEEDANCE
     known = arms.noise.tail_known if arms.noise is not None else np.zeros(len(used), dtype=bool)
-    origin = origin.narrowed(release.tobytes(), edge.tobytes())
-    rows = rows.told_by(origin.of_looks)
-    counted, slope = _as_counts(rows, arms, tails, known, (release, edge), steps, first), tails.slope[release, edge]
+    origin = origin.narrowed(edges.release.tobytes(), edges.edge.tobytes())
+    counted = _as_counts(rows.told_by(origin.of_looks), arms, tails, known, edges, steps, first)
     return PreparedLatency(
         shift=shift,
         rows=counted,
-        release=release,
-        edge=edge,
-        guard=guards,
-        slo=is_slo,
-        slope=slope,
-        asked=_asked(counted, release, guards, is_slo, slope, len(used)),
-        weights=log_weights(release, is_slo, len(used)),
+        edges=edges,
+        asked=_asked(counted, edges),
         steps=steps,
         used=used,
         empty=~used & ~arms.left_out,
@@ -255,11 +228,9 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         score_from_run=score_from_run,
         tail_from_run=~known,
         overruled=tails.overruled,
-        short=short,
-        provable=tails.bets & ~short[:, None],
+        provable=tails.bets & ~edges.short[:, None],
         largest_bucket=_largest_bucket(stable.sums.found),
         origin=origin,
-        weak_guard=weak_guard,
     )
 
 
@@ -268,30 +239,6 @@ def _summed(arms: LatencyArms, origin: Origin) -> tuple[Sums, Stable]:
     tried, sums = sums_of_both((arms.canary, arms.baseline), arms.edges, arms.left_out, origin)
     stable = stable_of(arms.baseline, arms.edges, arms.seconds, arms.visible, arms.earlier, arms.left_out, sums)
     return tried, stable
-
-
-def log_weights(release: Rows, slo: BoolArray, releases: int) -> Floats:
-    """Return, (P, 1), the log weights of rows in the mean of their releases."""
-    counts = [np.bincount(release, weights=kind, minlength=releases) for kind in (slo, ~slo)]
-    own = np.where(slo, counts[0][release], counts[1][release])
-    both = (counts[0] > 0) & (counts[1] > 0)
-    return np.asarray(-np.log(own) + np.where(both[release], HALF, 0.0))[:, None]
-
-
-def _weighed_edges(tails: TailsOverRun, slo: Rows) -> tuple[Rows, Rows, BoolArray, BoolArray, BoolArray]:
-    """
-    Return the edges that are weighed, release by release, and whether each is an objective's and one that is asked.
-
-    Last, (N,), whether there is a guard edge that does not tell a fault from a pod that is merely slower.
-    """
-    usable = usable_edges(tails.requests, tails.exceedance, slo)
-    guard = guard_edge(tails.exceedance, usable)
-    release, edge = np.nonzero(usable)
-    is_slo = np.isin(edge, slo)
-    if len(slo):
-        return release, edge, is_slo, is_slo, np.zeros(len(guard), dtype=bool)
-    weak = (guard >= 0) & ~well_placed(tails.exceedance[np.arange(len(guard)), guard])
-    return release, edge, is_slo, edge == guard[release], weak
 
 
 def _largest_bucket(found: Floats) -> Floats:
@@ -324,10 +271,10 @@ def _edge_rows(
     tails: TailsOverRun,
     factor: Floats,
     masses: Floats,
-    places: tuple[Rows, Rows],
+    edges: WeighedEdges,
 ) -> Looks:
     """Return the looks of every usable edge as its own row: slow requests as bad ones, noise as of that edge."""
-    release, edge = places
+    release, edge = edges.release, edges.edge
     return Looks(
         bad_canary=above[0][release, :, edge],
         total_canary=totals[0][release],
@@ -346,12 +293,12 @@ def _as_counts(
     arms: LatencyArms,
     tails: TailsOverRun,
     known: BoolArray,
-    places: tuple[Rows, Rows],
+    edges: WeighedEdges,
     steps: BoolArray,
     first: Integers,
 ) -> Prepared:
     """Return every edge as a question of counts: slow requests out of all requests."""
-    release, edge = places
+    release, edge = edges.release, edges.edge
     nothing = np.zeros_like(rows.used)
     share = (tails.exceedance[release, edge] * tails.requests[release] + 0.5) / (tails.requests[release] + 1)
     history = History()

@@ -79,7 +79,7 @@ def edges(evidence: LatencyEvidence) -> tuple[EdgeEffect, ...]:
     with np.errstate(invalid="ignore"):  # nothing was asked
         shares = slow / tried, slow_stable / stable
     columns = (
-        evidence.edges[prepared.edge], prepared.slo, *shares,
+        evidence.edges[prepared.edges.edge], prepared.edges.slo, *shares,
         evidence.edge_warn[:, -1], evidence.edge_tolerated[:, -1],
     )  # fmt: skip
     return tuple(
@@ -99,7 +99,7 @@ def bounded(evidence: LatencyEvidence, row: int) -> Effect | None:
 def shown_edge(evidence: LatencyEvidence, every: Sequence[EdgeEffect]) -> EdgeEffect | None:
     """Return which of `edges` to name: one that speaks for harm at 3 : 1, else that at which the promotion is asked."""
     row = evidence.guilty_row(tolerated=False)
-    guards = np.flatnonzero(evidence.prepared.guard)
+    guards = evidence.prepared.edges.asked
     if (row is None or evidence.edge_warn[row, -1] < LEANING) and guards.size:
         row = int(guards[0])
     return None if row is None else replace(every[row], effect=bounded(evidence, row))
@@ -155,7 +155,7 @@ def guilt(evidence: LatencyEvidence) -> str:
     row = evidence.guilty_row(tolerated=False)
     if row is None:
         return "a typical request is slower"
-    return f"more requests over {seconds(float(evidence.edges[evidence.prepared.edge[row]]))}"
+    return f"more requests over {seconds(float(evidence.edges[evidence.prepared.edges.edge[row]]))}"
 
 
 def largest_promote(evidence: LatencyEvidence) -> float:
@@ -165,7 +165,7 @@ def largest_promote(evidence: LatencyEvidence) -> float:
     Below the goal the question is limited by pods: more replicas help, more time does not.
     """
     score = float(evidence.shift.reachable(math.log(evidence.question.shift))[0])
-    asked = np.flatnonzero(evidence.prepared.guard)
+    asked = evidence.prepared.edges.asked
     looks = evidence.prepared.rows.looks
     if evidence.bad_share is None or not asked.size:
         return score

@@ -51,11 +51,11 @@ def flags(data: LatencyData, evidence: LatencyEvidence, moved: bool) -> tuple[st
         "dispersion: run": bool(prepared.overruled[0]),
         "pods: unknown": not data.visible,
         "one stable pod": data.visible and len(list(islice(served, 2))) == 1,
-        "weak guard": bool(prepared.weak_guard[0]),
-        "no guard": bool(evidence.first_look is not None and not prepared.guard.any()),
+        "weak guard": bool(prepared.edges.weak_guard[0]),
+        "no guard": bool(evidence.first_look is not None and not len(prepared.edges.asked)),
         "pod-limited": pod_limited(evidence),
         "slo edge moved": moved,
-        "histogram too short": bool(prepared.short[0]),
+        "histogram too short": bool(prepared.edges.short[0]),
         "coarse buckets": bool(prepared.largest_bucket[0] > COARSE),
     }
     return tuple(name for name, holds in told.items() if holds)

@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from analysis.compare.latency_arms import HALF, PreparedLatency, Rows
+from analysis.compare.latency_arms import PreparedLatency, Rows
+from analysis.compare.latency_edges import HALF
 from analysis.compare.latency_sums import Origin
 from analysis.compare.scores import SHIFT, Shift, ShiftLooks, ShiftState, shift_from, shift_in
 from analysis.compare.tails import both_nulls, tolerated_ratio
@@ -105,13 +106,13 @@ def abort_parts(prepared: PreparedLatency, question: LatencyQuestion) -> AbortPa
         weight. A part of which nothing is known yet counts 1.
     """
     count, limits = prepared.used.shape[1], np.array([0.0, np.log(question.shift)])
-    null = row_null(prepared, question)
+    null, rows = row_null(prepared, question), prepared.edges
     edges = _edges_against(prepared, null)
 
     def more(first: int, state: ShiftState | None) -> tuple[Floats, ShiftState]:
         shift, after = shift_from(prepared.shift.between(first, count), state)
         scores = shift.slower(limits[:, None, None])
-        tails = [mean_edges(prepared.release, log_e[:, first:] + prepared.weights, shift.mean.shape) for log_e in edges]
+        tails = [mean_edges(rows.release, log_e[:, first:] + rows.weights, shift.mean.shape) for log_e in edges]
         return np.concatenate([shift.packed, *scores, *map(halves, scores, tails)]), after
 
     own = prepared.origin.narrowed(b"against", null.mark, limits.tobytes())
@@ -137,7 +138,7 @@ def shift_over(looks: ShiftLooks, origin: Origin) -> Shift:
 
 def _edges_against(prepared: PreparedLatency, null: Null) -> tuple[Floats, Floats]:
     """Return log E_warn and log E_tol of every edge, (P, K) each."""
-    rows = len(prepared.release)
+    rows = len(prepared.edges.release)
     if not rows:
         return (np.zeros((0, prepared.used.shape[1])),) * 2
     log_e = both_nulls(prepared.rows.looks, null)
@@ -156,7 +157,7 @@ def halves(score: Floats, tail: Floats) -> Floats:
 
 def row_null(prepared: PreparedLatency, question: LatencyQuestion, row: int | None = None) -> Null:
     """Return what each edge tolerates: as written at an objective's, at least a tolerated shift at others."""
-    slope, slo = prepared.slope, prepared.slo
+    slope, slo = prepared.edges.slope, prepared.edges.slo
     if row is not None:
         slope, slo = slope[row : row + 1], slo[row : row + 1]
     steep = tolerated_ratio(slope, question.shift, question.exceedance)

@@ -268,13 +268,14 @@ def _demand(asked: Asked, question: LatencyQuestion, span: tuple[int, int], next
     count, (start, end) = len(asked.release), span
     weight = None if next_weight is None else np.full(count, next_weight)
     slack, known = step_demand(asked.rows, np.full(count, start), np.full(count, end), question.harm_budget, weight)
+    looks = asked.rows.looks.between(start, end)
     return _Demand(
         start=start,
         end=end,
-        rows=replace(asked.rows, looks=asked.rows.looks.between(start, end)),
+        rows=asked.rows if looks is asked.rows.looks else replace(asked.rows, looks=looks),
         null=Null(ratio=question.exceedance, slack=slack),
         limit=_shift_limit(1, asked, question, slack, known.bad_share),
-        since=np.clip(known.since, start, None) - start,
+        since=np.maximum(known.since, start) - start,
         known=known,
     )
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from analysis.compare.latency_edges import WeighedEdges, weighed_edges
 from analysis.compare.latency_noise import LatencyNoise, Rows, Stable, rows_of
 from analysis.compare.latency_sums import Origin
 from analysis.compare.tails import TAIL_WEIGHT, pod_atoms
@@ -98,17 +99,21 @@ def _unknown(releases: int, edges: int) -> TailsOverRun:
     )  # fmt: skip
 
 
-def tails_over_run(stable: Stable, before: LatencyNoise | None, origin: Origin) -> TailsOverRun:
+def tails_over_run(
+    stable: Stable, before: LatencyNoise | None, objective: Rows, origin: Origin
+) -> tuple[TailsOverRun, WeighedEdges]:
     """
-    Return what is known of every edge at every look.
+    Return what is known of every edge at every look, and which edges are weighed.
 
     Parameters
     ----------
     stable : Stable
     before : LatencyNoise or None
         Of history.
+    objective : (S,) int
+        Edges of an objective.
     origin : Origin
-        Where both come from.
+        Where all of them come from.
 
     Notes
     -----
@@ -138,10 +143,11 @@ def tails_over_run(stable: Stable, before: LatencyNoise | None, origin: Origin) 
             tails.adopt(rows[ready], look, rows_of(fresh, np.flatnonzero(ready)))
         packed = tails.packed
         last = packed[:, -1:].copy()
-        return packed, _Known(tails=tails.at(last), packed=last, seen=seen[:, -1])
+        edges = weighed_edges(tails.requests, tails.exceedance, tails.slope, objective)
+        return packed, _Known(tails=tails.at(last), packed=last, seen=seen[:, -1], edges=edges)
 
     packed, last = TAILS.run(origin.frame, origin.trail, more)
-    return last.tails.at(packed)
+    return last.tails.at(packed), last.edges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -151,6 +157,7 @@ class _Known:
     tails: TailsOverRun
     packed: Floats
     seen: Rows
+    edges: WeighedEdges
 
 
 def _seen(served: BoolArray, early: int, known: BoolArray, first: int, state: _Known | None) -> Rows:

@@ -53,7 +53,7 @@ def test_the_guilty_part_is_named(change, edge, words):
     """The typical request, or the edge that more requests pass."""
     found = weigh(release(**change), LatencyQuestion())
     row = found.guilty_row(tolerated=False)
-    assert (None if row is None else EDGES[found.prepared.edge[row]]) == edge
+    assert (None if row is None else EDGES[found.prepared.edges.edge[row]]) == edge
     assert guilt(found) == words
 
 
@@ -274,7 +274,7 @@ def test_an_objective_is_asked_at_its_edge():
     """The edge of an objective is asked for a promotion, and moves if no bucket ends there."""
     question = LatencyQuestion(slo_edges=(0.5,))
     found = weigh(release(), question)
-    assert found.edges[found.prepared.edge[found.prepared.guard]].tolist() == [0.5]
+    assert found.edges[found.prepared.edges.edge[found.prepared.edges.asked]].tolist() == [0.5]
     assert found.promote[-1] >= PROMOTE
     assert "slo edge moved" in weigh(release(), LatencyQuestion(slo_edges=(0.4,))).flags
     slow = weigh(release(slow=0.03), question)
