@@ -144,8 +144,8 @@ class GaugeEvidence:
     @property
     def first_look(self) -> int | None:
         """Index of the first look with a counted slot; None if there is none."""
-        used = np.flatnonzero(self.used)
-        return int(used[0]) if used.size else None
+        first = int(self.used.argmax())
+        return first if self.used[first] else None
 
     @property
     def step_start(self) -> int:
@@ -299,7 +299,7 @@ def _flags(data: GaugeData, paired: Paired, question: GaugeQuestion, promote: Fl
     flags = []
     if not paired.learned[0]:
         flags.append("noise: run")
-    if (np.isfinite(data.baseline).any(axis=1)).sum() == 1:
+    if np.count_nonzero(np.isfinite(data.baseline[:, -1])) < 2 and np.isfinite(data.baseline).any(axis=1).sum() == 1:
         flags.append("one stable pod")
     if pod_limited(paired.newest, question, promote[None, -1:])[0, 0]:
         flags.append("pod-limited")
