@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from analysis.compare.counts import CountsData
 
 LONE_LOOKS: Final = 5
+FIRST_LOOKS: Final = 4 * FEWEST_LOOKS
+"""Looks that usually say enough of the noise."""
 
 
 def noise_source(data: CountsData, prepared: Prepared) -> str:
@@ -21,15 +23,24 @@ def noise_source(data: CountsData, prepared: Prepared) -> str:
         return "run"
     if prepared.history.learned is not None:
         return "history"
-    return "run" if _counted(data) >= FEWEST_LOOKS else "prior"
+    first = slice(FIRST_LOOKS)  # later looks unsay nothing, once two pods were seen or none can be
+    known = (not data.visible or _pods(data, first) > 1) and _enough(data, first)
+    return "run" if known or _enough(data, slice(None)) else "prior"
 
 
-def _counted(data: CountsData) -> float:
-    bad, total = data.baseline_bad, np.where(data.left_out, np.nan, data.baseline_total)
+def _enough(data: CountsData, looks: slice) -> bool:
+    """Return whether some looks of the run, with the few before it, say enough of the noise."""
+    bad, total = data.baseline_bad[:, looks], np.where(data.left_out[looks], np.nan, data.baseline_total[:, looks])
     if data.earlier_bad is not None and data.earlier_total is not None:
         bad = np.concatenate([data.earlier_bad, bad], axis=1)
         total = np.concatenate([data.earlier_total, total], axis=1)
-    return float(looks_that_count(bad, total, data.visible))
+    return bool(looks_that_count(bad, total, data.visible) >= FEWEST_LOOKS)
+
+
+def _pods(data: CountsData, looks: slice) -> int:
+    """Return how many stable replicas had traffic in some looks that are not left out."""
+    served = ~data.left_out[looks] & (data.baseline_bad[:, looks] >= 0) & (data.baseline_total[:, looks] > 0)
+    return int(served.any(axis=1).sum())
 
 
 def flags(data: CountsData, prepared: Prepared, source: str) -> tuple[str, ...]:
@@ -45,7 +56,7 @@ def flags(data: CountsData, prepared: Prepared, source: str) -> tuple[str, ...]:
         found.append("dispersion: run")
     if not data.visible:
         found.append("pods: unknown")
-    elif (np.nansum(data.baseline_total, axis=1) > 0).sum() == 1:
+    elif _pods(data, slice(FIRST_LOOKS)) < 2 and (data.baseline_total > 0).any(axis=1).sum() == 1:
         found.append("one stable pod")
     return tuple(found)
 
