@@ -25,7 +25,7 @@ NEAR: Final = 8.0
 """Standard deviations from which a normal law moves no bound: 1e-15 of it lies beyond."""
 UNHEARD: Final = 60.0
 """Nats below the best log ratio from which a log ratio changes no digit of the bounds."""
-AROUND: Final = range(-2, 3)
+AROUND: Final = range(-2, 2)
 """Places around a guess that are asked whether a bound lies there."""
 GUESSES: Final = 2
 NO_WEIGHT: Final = 1e-9
@@ -180,7 +180,7 @@ def _guessed(likelihood: Floats, variance: Floats, pod_weights: Floats, floor: f
             whole = sum(heard)
             squared = max(squared + math.log(whole / floor) * whole / slope, 0.0) if slope > 0 else 0.0
         found.append(bisect_left(_SORTED, middle + side * math.sqrt(squared)))
-    return found[0], found[1] - 1
+    return found[0], found[1]
 
 
 def _below(z: Floats) -> Floats:
