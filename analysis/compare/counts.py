@@ -82,7 +82,10 @@ class CountsData:
                     f"needs two (replicas, {looks[0]}) arrays, got {bad.shape}, {total.shape}", f"/{side}"
                 )
             for name, values in (("bad", bad), ("total", total)):
-                if np.any(values < 0) or np.any(np.isinf(values)):
+                low, high = (
+                    end.reduce(values, axis=None, initial=0.0) for end in (np.fmin, np.fmax)
+                )  # of what is there
+                if low < 0 or np.isinf(high):
                     raise InvalidInput("must be finite and not negative, or NaN for missing", f"/{side}/{name}")
         if (self.earlier_bad is None) != (self.earlier_total is None):
             raise InvalidInput("needs both bad and total, or neither", "/earlier")
