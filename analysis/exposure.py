@@ -110,7 +110,7 @@ def weight_steps(total_canary: Floats, total_baseline: Floats, exposure: Exposur
     --------
     settled_steps : those that were still steps one look later.
     """
-    return _steps(total_canary, total_baseline, exposure, patient=False)
+    return _steps(total_canary, total_baseline, exposure, patient=False)[0]
 
 
 def settled_steps(
@@ -135,37 +135,47 @@ def settled_steps(
         1.3: what one look lacked the other had too much (a scrape that came late, a look that holds no whole number of
         scrapes). The newest look has no next one and counts as seen.
     """
-    steps = seen.copy()
-    rows = np.flatnonzero(seen.any(axis=1))
-    if rows.size:
-        steps[rows] = _steps(total_canary[rows], total_baseline[rows], exposure, patient=True)
-    return steps
+    return _settled(seen, np.asarray(seen.any(axis=1)), total_canary, total_baseline, exposure)
 
 
 def seen_and_settled(
     total_canary: Floats, total_baseline: Floats, exposure: Exposure = "requests"
 ) -> tuple[BoolArray, BoolArray]:
     """Return what `weight_steps` sees, and what of it `settled_steps` lets stand; arguments as there."""
-    seen = weight_steps(total_canary, total_baseline, exposure)
-    return seen, settled_steps(seen, total_canary, total_baseline, exposure)
+    seen, taken_back = _steps(total_canary, total_baseline, exposure, patient=False)
+    return seen, _settled(seen, taken_back, total_canary, total_baseline, exposure)
 
 
-def _steps(total_canary: Floats, total_baseline: Floats, exposure: Exposure, *, patient: bool) -> BoolArray:
+def _settled(
+    seen: BoolArray, asked: BoolArray, total_canary: Floats, total_baseline: Floats, exposure: Exposure
+) -> BoolArray:
+    """Return ``seen`` as the looks after each step let it stand; releases that are not ``asked``, (N,), stay."""
+    steps = seen.copy()
+    rows = np.flatnonzero(asked)
+    if rows.size:
+        steps[rows], _ = _steps(total_canary[rows], total_baseline[rows], exposure, patient=True)
+    return steps
+
+
+def _steps(
+    total_canary: Floats, total_baseline: Floats, exposure: Exposure, *, patient: bool
+) -> tuple[BoolArray, BoolArray]:
+    """Return where the split had changed, (N, K), and of which releases the next look took a step back, (N,)."""
     N, K = total_canary.shape
-    steps = np.zeros((N, K), dtype=bool)
+    steps, taken_back = np.zeros((N, K), dtype=bool), np.zeros(N, dtype=bool)
     served = (total_canary > 0) & (total_baseline > 0)
     if exposure != "requests":
         unit = _first_look(total_canary, total_baseline, served)
         total_canary, total_baseline = total_canary / unit, total_baseline / unit
-    sides = total_canary, total_baseline
-    before_c, before_s = (_before(side if served.all() else np.where(served, side, 0.0)) for side in sides)
+    sides = (total_canary, total_baseline) if served.all() else np.where(served, (total_canary, total_baseline), 0.0)
+    before_c, before_s = (_before(side) for side in sides)
     look, since = np.arange(K), np.zeros(N, dtype=np.int64)
     open_rows = np.arange(N)
     while open_rows.size:
-        start = since[open_rows]
-        n_c, n_s = total_canary[open_rows], total_baseline[open_rows]
-        pooled_c, pooled_s = (before[open_rows] - before[open_rows, start, None] for before in (before_c, before_s))
-        likely = served[open_rows] & (look > start[:, None]) & (pooled_c > 0) & _apart(n_c * pooled_s, n_s * pooled_c)
+        start, at = since[open_rows], open_rows if len(open_rows) < N else slice(None)
+        n_c, n_s = total_canary[at], total_baseline[at]
+        pooled_c, pooled_s = (before[at] - before[open_rows, start, None] for before in (before_c, before_s))
+        likely = _apart(n_c * pooled_s, n_s * pooled_c) & served[at] & (look > start[:, None]) & (pooled_c > 0)
         some = np.flatnonzero(likely.any(axis=1))
         if not some.size:
             break
@@ -189,14 +199,16 @@ def _steps(total_canary: Floats, total_baseline: Floats, exposure: Exposure, *, 
                 phi = _split_dispersion(total_canary[row, span], total_baseline[row, span])
                 if shift[place, k] >= STEP_SIGMAS * np.sqrt(phi) * error[place, k]:
                     level = pooled_c[place, k] / pooled_s[place, k]
-                    if patient and (back := _returned(n_c[place], n_s[place], served[row], int(k), level)) is not None:
-                        returned = back
-                        continue
+                    if (back := _returned(n_c[place], n_s[place], served[row], int(k), level)) is not None:
+                        taken_back[row] = True
+                        if patient:
+                            returned = back
+                            continue
                     steps[row, k], since[row] = True, k
                     moved.append(row)
                     break
         open_rows = np.array(moved, dtype=np.int64)
-    return steps
+    return steps, taken_back
 
 
 def _apart(first: Floats, second: Floats) -> BoolArray:

@@ -20,7 +20,7 @@ from analysis.compare.effects import (
     shown_effect,
 )
 from analysis.demand import final_slack, next_weight, step_slack
-from analysis.exposure import pod_factor, settled_steps, shares_of_squares, weight_steps
+from analysis.exposure import pod_factor, seen_and_settled, settled_steps, shares_of_squares, weight_steps
 from analysis.grid import Floats
 from analysis.stakes import start_masses
 from analysis.types import State
@@ -100,6 +100,19 @@ def test_a_step_that_stays_is_settled(weights: list[float]):
     seen = weight_steps(canary, 5000.0 - canary)
     assert list(np.flatnonzero(seen[0])) == [12 * n for n in range(1, len(weights))]
     np.testing.assert_array_equal(settled_steps(seen, canary, 5000.0 - canary), seen)
+
+
+@pytest.mark.parametrize("exposure", ["requests", "time", "units"])
+def test_what_is_settled_beside_what_is_seen_is_what_is_settled_after_it(exposure):
+    """Releases with steps that stay, with late scrapes, with both and with neither."""
+    rng = np.random.default_rng(4)
+    canary = rng.poisson(400.0 * np.where(np.arange(60) < rng.integers(5, 90, (40, 1)), 1.0, 3.0)).astype(float)
+    stable = rng.poisson(4000.0, (40, 60)).astype(float)
+    canary[::3, 30:32] *= 0.4, 1.6
+    seen, settled = seen_and_settled(canary, stable, exposure)
+    np.testing.assert_array_equal(seen, weight_steps(canary, stable, exposure))
+    np.testing.assert_array_equal(settled, settled_steps(seen, canary, stable, exposure))
+    assert seen.sum() > settled.sum() > 0
 
 
 def test_steps_do_not_depend_on_errors():
