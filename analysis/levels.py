@@ -42,9 +42,9 @@ _PERCENTILE: Final = re.compile(r"p\d+(\.\d+)?")
 
 def fields_of(found: QuestionRecord) -> tuple[str, ...]:
     """Return the levels of a question: ``values``, ``quotient`` or published percentiles; empty if it has none."""
-    there = found.baseline.fields.keys() | found.canary.fields.keys()
-    if VALUES in there:
+    if VALUES in found.baseline.fields or VALUES in found.canary.fields:
         return (VALUES,)
+    there = found.baseline.fields.keys() | found.canary.fields.keys()
     if there.issuperset(PARTS):
         return (QUOTIENT,)
     return tuple(sorted(name for name in there if _PERCENTILE.fullmatch(name)))

@@ -179,10 +179,11 @@ class QuestionRecord:
     @property
     def mixed(self) -> BoolArray:
         """(K,) looks that were left out because the two sides cannot be told apart."""
-        if self.complete:
-            return np.zeros(len(self.left_out), dtype=np.bool_)
-        codes = (None if reason is None else reason.code for reason in self.left_out)
-        return np.array([code in INCOMPARABLE for code in codes], dtype=np.bool_)
+        found = np.zeros(len(self.left_out), dtype=np.bool_)
+        for look, reason in enumerate(() if self.complete else self.left_out):
+            if reason is not None:
+                found[look] = reason.code in INCOMPARABLE
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
