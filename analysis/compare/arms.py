@@ -255,14 +255,14 @@ def healthy_centres(null: Null, bad_share: Floats | None, releases: int, exposur
     Unknown shares lie anywhere from 0.01 % to 10 %, unknown rates of another exposure from a tenth to a hundred times
     the slack: the same for the default slack of a share.
     """
-    ratio, slack = np.reshape(null.ratio, (-1, 1)), np.reshape(null.slack, (-1, 1))
+    ratio, slack = (np.asarray(each).reshape(-1, 1) for each in (null.ratio, null.slack))
     if bad_share is not None:
         centres = np.log(ratio + slack / bad_share[:, None])
     elif exposure == "requests":
         centres = np.log(ratio + slack / UNKNOWN_SHARES[None, :])
     else:
         centres = np.log(ratio + np.where(slack > 0, 1.0, 0.0) / UNKNOWN_RATES[None, :])
-    return np.broadcast_to(centres, (releases, centres.shape[1]))
+    return centres if len(centres) == releases else np.broadcast_to(centres, (releases, centres.shape[1]))
 
 
 def better(prepared: Prepared) -> Floats:

@@ -25,7 +25,7 @@ from analysis.compare.score_noise import (
     noise_of_run,
     score_noise,
 )
-from analysis.compare.scores import ShiftLooks, Side, complete, so_far
+from analysis.compare.scores import ShiftLooks, Side, complete, summed_up
 from analysis.compare.tails import FEWEST_REQUESTS, TailNoise, exceeding, tail_noise
 from analysis.grid import Floats
 from analysis.noise import FEWEST_LOOKS
@@ -254,7 +254,7 @@ def scores_over_run(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Running:
-    """Where the noise of N runs stands: what pods showed, and sums (N, 3) over the looks of stable and of the run."""
+    """Where the noise of N runs stands: what pods showed, and sums (3, N) over the looks of stable and of the run."""
 
     pods: PodsSoFar
     stable: Floats
@@ -268,15 +268,16 @@ def _scores_of_run(looks: ShiftLooks, stable: Stable, slot: Rows, origin: Origin
     def more(first: int, known: _Running | None) -> tuple[Floats, _Running]:
         new, since = looks.between(first, count), stable.early + first if known else 0
         side, seconds = stable.side.between(since, stable.early + count), stable.seconds[since:]
-        length = np.broadcast_to(seconds, side.requests.shape)
-        of_stable = np.stack([side.requests, lasting(side, seconds), length], axis=-1)
-        of_stable = so_far(of_stable, known.stable if known else None)
-        shares = np.where(new.used, new.canary.shares + new.baseline.shares, 0.0)
-        of_run = np.stack([np.where(new.used, new.seconds, 0.0), shares, new.used], axis=-1)
-        of_run = so_far(of_run, known.run if known else None)
+        of_stable = np.empty((3, *side.requests.shape))
+        of_stable[0], of_stable[1], of_stable[2] = side.requests, lasting(side, seconds), seconds
+        of_stable = summed_up(of_stable, known.stable if known else None)
+        of_run = np.zeros((3, *new.used.shape))
+        of_run[0], of_run[1] = new.seconds, new.canary.shares + new.baseline.shares
+        of_run[2] = 1.0
+        of_run = summed_up(np.where(new.used, of_run, 0.0), known.run if known else None)
         noise, alone, pods = noise_of_run(looks, stable.side, slot, first, known.pods if known else None)
-        series = _in_use(noise, alone, of_stable[:, -of_run.shape[1] :], of_run, slot, stable.early + first, looks)
-        return np.concatenate(series), _Running(pods=pods, stable=of_stable[:, -1], run=of_run[:, -1])
+        series = _in_use(noise, alone, of_stable[..., -(count - first) :], of_run, slot, stable.early + first, looks)
+        return np.concatenate(series), _Running(pods=pods, stable=of_stable[..., -1], run=of_run[..., -1])
 
     packed, _ = RUNS.run(origin.frame, origin.trail, more)
     found = dict(zip(SCORE_FIELDS, packed.reshape(-1, *looks.used.shape), strict=True))
@@ -295,8 +296,8 @@ def _in_use(
 
     ``of_stable``, ``of_run`` are the sums of `_Running` at each of them, ``before`` is the number of looks before them.
     """
-    requests, lasted, length = of_stable.transpose(2, 0, 1)
-    elapsed, shares, used = of_run.transpose(2, 0, 1)
+    requests, lasted, length = of_stable
+    elapsed, shares, used = of_run
     long_run = pods.long_run
     if alone.any():
         long_run = np.where(alone, long_run / _pods_worth(shares, used, looks.visible), long_run)

@@ -112,8 +112,8 @@ def abort_parts(prepared: PreparedLatency, question: LatencyQuestion) -> AbortPa
     def more(first: int, state: ShiftState | None) -> tuple[Floats, ShiftState]:
         shift, after = shift_from(prepared.shift.between(first, count), state)
         scores = shift.slower(limits[:, None, None])
-        tails = [mean_edges(rows.release, log_e[:, first:] + rows.weights, shift.mean.shape) for log_e in edges]
-        return np.concatenate([shift.packed, *scores, *map(halves, scores, tails)]), after
+        tails = mean_edges(rows.release, edges[..., first:] + rows.weights, scores.shape)
+        return np.concatenate([shift.packed, *scores, *halves(scores, tails)]), after
 
     own = prepared.origin.narrowed(b"against", null.mark, limits.tobytes())
     packed, _ = AGAINST.run(own.frame, own.trail, more)
@@ -136,13 +136,12 @@ def shift_over(looks: ShiftLooks, origin: Origin) -> Shift:
     return shift_in(packed.reshape(len(SHIFT), *looks.used.shape))
 
 
-def _edges_against(prepared: PreparedLatency, null: Null) -> tuple[Floats, Floats]:
-    """Return log E_warn and log E_tol of every edge, (P, K) each."""
+def _edges_against(prepared: PreparedLatency, null: Null) -> Floats:
+    """Return log E_warn and log E_tol of every edge, (2, P, K)."""
     rows = len(prepared.edges.release)
     if not rows:
-        return (np.zeros((0, prepared.used.shape[1])),) * 2
-    log_e = both_nulls(prepared.rows.looks, null)
-    return log_e[:rows], log_e[rows:]
+        return np.zeros((2, 0, prepared.used.shape[1]))
+    return both_nulls(prepared.rows.looks, null).reshape(2, rows, -1)
 
 
 AGAINST: Final[Resumed[ShiftState]] = Resumed(shared=True)
@@ -165,10 +164,10 @@ def row_null(prepared: PreparedLatency, question: LatencyQuestion, row: int | No
 
 
 def mean_edges(release: Rows, terms: Floats, shape: tuple[int, ...]) -> Floats:
-    """Return, ``shape`` (N, K), the log of the sum of each release's weighed terms (P, K); 0 without any."""
-    found = np.zeros(shape)
-    bounds = np.searchsorted(release, np.arange(len(found) + 1))
+    """Return, ``shape`` (..., N, K), the log of the sum of each release's weighed terms (..., P, K); 0 without any."""
+    found, releases = np.zeros(shape), shape[-2]
+    bounds = np.searchsorted(release, np.arange(releases + 1)).tolist() if releases > 1 else [0, len(release)]
     for row, (start, end) in enumerate(itertools.pairwise(bounds)):
-        if end > start:
-            found[row] = log_sum(np.ascontiguousarray(terms[start:end].T))  # edges side by side, however many looks
+        if end > start:  # edges side by side, however many looks
+            found[..., row, :] = log_sum(np.ascontiguousarray(terms[..., start:end, :].swapaxes(-1, -2)))
     return found

@@ -132,7 +132,7 @@ def _packed(counts: Floats, middle: Floats, left_out: BoolArray, known: Floats |
     found[:] = upto[..., total.shape[-1] :]
     for place, part in enumerate((total, plain, buckets * middle**2)):
         np.add.reduce(part, axis=-1, out=told[..., place])
-    told[..., 3:] = np.moveaxis(squared_shares(np.stack([total, upto[..., : total.shape[-1]]])), 0, -1)
+    told[..., 3], told[..., 4] = squared_shares(total), squared_shares(upto[..., : total.shape[-1]])
     return packed, upto[:, -1]
 
 
@@ -150,9 +150,5 @@ def _columns(packed: Floats, replicas: int) -> list[Floats]:
 
 def _sums_in(packed: Floats, replicas: int) -> Sums:
     total, plain, told, above, found = _columns(packed, replicas)
-    requests, latency, square, shares, lasting = told.transpose(2, 0, 1)
-    side = Side(
-        total=total.swapaxes(1, 2), plain=plain.swapaxes(1, 2), requests=requests, latency=latency, square=square,
-        shares=shares,
-    )  # fmt: skip
-    return Sums(side=side, above=above, lasting=lasting, found=found)
+    side = Side(total=total.swapaxes(1, 2), plain=plain.swapaxes(1, 2), told=told[..., :-1])
+    return Sums(side=side, above=above, lasting=told[..., -1], found=found)

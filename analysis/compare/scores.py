@@ -9,7 +9,6 @@ blind to a thin tail by design; ``tails.py`` sees that.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -52,30 +51,42 @@ class Side:
         Requests per replica and look, 0 where a replica was not there.
     plain : (N, R, K) float64
         Sum of ln latency over those requests.
-    requests, latency, square : (N, K) float64
-        Of all replicas: requests, and sums of ln latency and of its square.
-    shares : (N, K) float64
-        Sum of squared shares of the replicas in a look's requests; 1 where there are none.
+    told : (N, K, 4) float64
+        Of all replicas: requests, sums of ln latency and of its square, and the sum of squared shares of the replicas
+        in a look's requests, 1 where there are none.
     """
 
     total: Floats
     plain: Floats
-    requests: Floats
-    latency: Floats
-    square: Floats
-    shares: Floats
+    told: Floats
+
+    @property
+    def requests(self) -> Floats:
+        """(N, K)."""
+        return self.told[..., 0]
+
+    @property
+    def latency(self) -> Floats:
+        """(N, K) sums of ln latency."""
+        return self.told[..., 1]
+
+    @property
+    def shares(self) -> Floats:
+        """(N, K) sums of squared shares."""
+        return self.told[..., 3]
 
     def between(self, first: int, last: int) -> Side:
         """Return looks ``first <= k < last``."""
-        return Side(**{name: getattr(self, name)[..., first:last] for name in _SUMMED})
+        looks = slice(first, last)
+        return Side(total=self.total[..., looks], plain=self.plain[..., looks], told=self.told[:, looks])
 
     def after(self, early: Side) -> Side:
         """Return the looks of ``early`` and, after them, its own."""
-        parts = {name: [getattr(early, name), getattr(self, name)] for name in _SUMMED}
-        return Side(**{name: np.concatenate(both, axis=-1) for name, both in parts.items()})
-
-
-_SUMMED: Final = tuple(each.name for each in fields(Side))
+        return Side(
+            total=np.concatenate([early.total, self.total], axis=-1),
+            plain=np.concatenate([early.plain, self.plain], axis=-1),
+            told=np.concatenate([early.told, self.told], axis=1),
+        )
 
 
 def complete(counts: Floats) -> Floats:
@@ -208,7 +219,7 @@ class ShiftState:
 
     Parameters
     ----------
-    sums : (N, 14) float64
+    sums : (14, N) float64
         Of what `_summands` returns, over the looks so far.
     canary, baseline : (N, R) float64
         The weight of each pod's requests so far.
@@ -244,23 +255,24 @@ def shift_of(looks: ShiftLooks) -> Shift:
 def shift_from(looks: ShiftLooks, state: ShiftState | None) -> tuple[Shift, ShiftState]:
     """Return `shift_of` for looks that go on from a state, and the state after them."""
     sides = looks.canary, looks.baseline
-    used = looks.used & (sides[0].requests > 0) & (sides[1].requests > 0)
-    safe_c, safe_s = (np.where(used, side.requests, 1.0) for side in sides)
-    weight = np.where(used, safe_c * safe_s / (safe_c + safe_s), 0.0)
-    each = np.where(used, sides[0].latency / safe_c - sides[1].latency / safe_s, 0.0)
+    told = np.array([side.told for side in sides]).transpose(3, 0, 1, 2)  # (4, 2, N, k)
+    requests, latency = told[:2]
+    used = looks.used & (requests[0] > 0) & (requests[1] > 0)
+    requests = np.where(used, requests, 1.0)
+    weight = np.where(used, requests[0] * requests[1] / (requests[0] + requests[1]), 0.0)
+    means = latency / requests
+    each = np.where(used, means[0] - means[1], 0.0)
+    before = (None, None) if state is None else (state.canary, state.baseline)
     of_pods = [
-        so_far((weight / safe)[..., None] * side.total.swapaxes(1, 2), known)  # pods lie side by side
-        for side, safe, known in (
-            (sides[0], safe_c, None if state is None else state.canary),
-            (sides[1], safe_s, None if state is None else state.baseline),
-        )
+        so_far((weight / whole)[..., None] * side.total.swapaxes(1, 2), known)  # pods lie side by side
+        for side, whole, known in zip(sides, requests, before, strict=True)
     ]
-    sums = so_far(_summands(looks, used, weight, each), None if state is None else state.sums)
-    whole, moment, *of_sides = sums.transpose(2, 0, 1)
-    of_canary, of_baseline = of_sides[:6], of_sides[6:]
+    sums = summed_up(_summands(looks.seconds, used, told, weight, each), None if state is None else state.sums)
+    whole, moment = sums[:2]
+    of_sides = sums[2:].reshape(6, *told.shape[1:])
     safe = np.where(whole > 0, whole, 1.0)
-    wander = _wander(of_canary, looks.pod_rate) + _wander(of_baseline, looks.pod_rate)
-    noise = np.maximum(looks.long_run * wander, _drawing(of_canary, of_baseline)) / safe**2
+    wander = _wander(of_sides, looks.pod_rate)
+    noise = np.maximum(looks.long_run * (wander[0] + wander[1]), _drawing(of_sides)) / safe**2
     uneven = sum(np.add.reduce(own**2, axis=-1) for own in of_pods) / safe**2 if looks.visible else 1.0
     pods = looks.spread * uneven
     parts = pods**2 / looks.spread_dof + noise**2 / looks.dof
@@ -274,7 +286,7 @@ def shift_from(looks: ShiftLooks, state: ShiftState | None) -> tuple[Shift, Shif
         spread_dof=looks.spread_dof,
         bets=looks.bets & (whole > 0),
     )
-    return found, ShiftState(sums=sums[:, -1], canary=of_pods[0][:, -1], baseline=of_pods[1][:, -1])
+    return found, ShiftState(sums=sums[..., -1], canary=of_pods[0][:, -1], baseline=of_pods[1][:, -1])
 
 
 def so_far(values: Floats, known: Floats | None) -> Floats:
@@ -285,34 +297,42 @@ def so_far(values: Floats, known: Floats | None) -> Floats:
     return np.add.accumulate(values, axis=1)
 
 
-def _summands(looks: ShiftLooks, used: BoolArray, weight: Floats, each: Floats) -> Floats:
+def summed_up(series: Floats, known: Floats | None) -> Floats:
+    """Return sums over the looks of series (..., K), written into them, on top of what was ``known`` before, (...)."""
+    if known is not None:
+        series[..., 0] += known
+    return np.add.accumulate(series, axis=-1, out=series)
+
+
+def _summands(seconds: Floats, used: BoolArray, told: Floats, weight: Floats, each: Floats) -> Floats:
     """
-    Return, (N, K, 14), what the shift is summed up of.
+    Return, (14, N, K), what the shift is summed up of.
 
-    The weight, the difference by weight, and of each side: requests, ln latency, its square, seconds of a pod that
-    serves them, and what wandering and drawing add.
+    The weight, the difference by weight, and twice each, of the canary and of stable: requests, ln latency, its square,
+    seconds of a pod that serves them, and what wandering and drawing add.
     """
-    squared = weight**2
-    found = [weight, weight * each]
-    for side in (looks.canary, looks.baseline):
-        found += [np.where(used, part, 0.0) for part in (side.requests, side.latency, side.square)]
-        found.append(np.where(used, looks.seconds / side.shares, 0.0))
-        found += [squared * side.shares / looks.seconds, squared / np.where(used, side.requests, 1.0)]
-    return np.stack(found, axis=-1)
+    squared, shares = weight**2, told[3]
+    found = np.empty((14, *used.shape))
+    found[0], found[1] = weight, weight * each
+    of_sides = found[2:].reshape(6, 2, *used.shape)
+    of_sides[:3] = np.where(used, told[:3], 0.0)
+    of_sides[3] = np.where(used, seconds / shares, 0.0)
+    of_sides[4] = squared * shares / seconds
+    of_sides[5] = squared / np.where(used, told[0], 1.0)
+    return found
 
 
-def _wander(sums: Sequence[Floats], learned_at: Floats) -> Floats:
-    """Return, (N, K), how far wandering pods of one side move the weighted sum, by their long-run variance."""
-    served, _, _, lasted, wandered, _ = sums
+def _wander(sums: Floats, learned_at: Floats) -> Floats:
+    """Return, (2, N, K), how far wandering pods of each side move the weighted sum, by their long-run variance."""
+    served, lasted, wandered = sums[0], sums[3], sums[4]
     rate = np.where(lasted > 0, served / np.where(lasted > 0, lasted, 1.0), learned_at)
     return np.asarray(np.maximum(1.0, learned_at / np.maximum(rate, 1e-9)) * wandered)
 
 
-def _drawing(canary: Sequence[Floats], baseline: Sequence[Floats]) -> Floats:
+def _drawing(sums: Floats) -> Floats:
     """Return, (N, K), the variance of the weighted sum of differences if requests were drawn one by one."""
-    rest_c, rest_s = (
-        np.maximum(square - plain**2 / np.maximum(count, 1.0), 0.0) for count, plain, square, *_ in (canary, baseline)
-    )
-    scatter = rest_s / np.maximum(baseline[0] - 1, 1.0)
-    own = (rest_c + VARIANCE_REQUESTS * scatter) / (canary[0] + VARIANCE_REQUESTS)
-    return np.asarray(scatter * baseline[5] + own * canary[5])
+    count, plain, square, _, _, drawn = sums
+    rest = np.maximum(square - plain**2 / np.maximum(count, 1.0), 0.0)
+    scatter = rest[1] / np.maximum(count[1] - 1, 1.0)
+    own = (rest[0] + VARIANCE_REQUESTS * scatter) / (count[0] + VARIANCE_REQUESTS)
+    return np.asarray(scatter * drawn[1] + own * drawn[0])

@@ -52,7 +52,7 @@ def test_scores_are_means_over_requests():
         np.testing.assert_allclose(side.plain[0, pod, look], requests.sum())
     assert side.total[0, 1, 2] == 0
     every = np.concatenate([np.repeat(middle, data[0, p, 2].astype(int)) for p in (0, 2)])
-    np.testing.assert_allclose(side.square[0, 2], (every**2).sum())
+    np.testing.assert_allclose(side.told[0, 2, 2], (every**2).sum())
 
 
 def test_quiet_services_pool_their_looks():
