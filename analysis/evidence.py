@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from analysis.beliefs import beliefs
 from analysis.grid import NODES, Floats, alternative
-from analysis.resumed import Recalled, Resumed, Trail
+from analysis.resumed import FEWEST_LOOKS, Recalled, Resumed, Trail
 from analysis.stakes import AbortState, Stakes, advance
 from analysis.types import BoolArray
 
@@ -169,7 +169,7 @@ def summed_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
 
 def terms(looks: Looks, null: Null) -> tuple[Floats, Floats, Floats]:
     """Return what a look's gain is made of, (N, K) each: the canary's share, all events and its own, over phi."""
-    ratio, slack = (np.reshape(np.asarray(each, dtype=np.float64), (-1, 1)) for each in (null.ratio, null.slack))
+    ratio, slack = (np.asarray(each, dtype=np.float64).reshape(-1, 1) for each in (null.ratio, null.slack))
     usable = looks.used & (looks.total_canary > 0) & (looks.total_baseline > 0)
     bad = np.where(usable, looks.bad_canary, 0.0)
     pseudo = looks.bad_baseline + looks.total_baseline * slack / ratio
@@ -242,9 +242,9 @@ def _abort(looks: Looks, null: Null, state: AbortState | None, times: int) -> tu
             state = _opening(part, priors[:, 0], times)
         every = part.stacked(times)
         stakes = Stakes(
-            gain=np.moveaxis(log_likelihood(every, 1, null), 1, 0),
+            gain=log_likelihood(every, 1, null).swapaxes(0, 1),
             mass=every.start_mass.T[..., None],
-            priors=np.moveaxis(priors, 1, 0),
+            priors=priors.swapaxes(0, 1),
             at=at,
             moved=moved,
         )
@@ -316,6 +316,8 @@ def promote_evidence(
     """
     count = looks.used.shape[1]
     first_bet = np.zeros(len(state.alternative), dtype=np.int64) if since is None else since
+    if count < FEWEST_LOOKS:
+        return _promote(looks, null, state, times, first_bet)
     opening = b"".join([null.mark, state.log_likelihood.tobytes(), state.alternative.tobytes(), first_bet.tobytes()])
 
     def more(first: int, known: PromoteState | None) -> tuple[Floats, PromoteState]:

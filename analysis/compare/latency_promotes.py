@@ -162,10 +162,9 @@ class _AskedEdges:
         times, (rows, count) = len(self.centres), self.looks.used.shape
         if not rows:
             return np.zeros((times, 0, count - first)), None
-        early = np.arange(first, count) < self.since[:, None]
-        betting = self.looks.between(first, count).stacked(times).without(early)
-        log_e, after = promote_evidence(betting, self.null, state or self._start())
-        return np.where(early, 0.0, log_e).reshape(times, rows, -1), after
+        looks, since = self.looks.between(first, count), self.since - first
+        log_e, after = promote_evidence(looks, self.null, state or self._start(), times=times, since=since)
+        return np.where(np.arange(count - first) < since[:, None], 0.0, log_e).reshape(times, rows, -1), after
 
     def _start(self) -> PromoteState:
         alternative = np.concatenate([promote_start(each, *self.pods).alternative for each in self.centres])
