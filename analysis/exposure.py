@@ -9,12 +9,15 @@ asks for waits one look to see whether the share stays.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.grid import Floats
 from analysis.noise import neighbour_dispersion
+from analysis.resumed import LARGEST_BATCH, Resumed
 from analysis.types import BoolArray
 
 STEP_RATIO: Final = 1.3
@@ -110,7 +113,7 @@ def weight_steps(total_canary: Floats, total_baseline: Floats, exposure: Exposur
     --------
     settled_steps : those that were still steps one look later.
     """
-    return _steps(total_canary, total_baseline, exposure, patient=False)[0]
+    return _seen(_split(total_canary, total_baseline, exposure), exposure)
 
 
 def settled_steps(
@@ -135,53 +138,133 @@ def settled_steps(
         1.3: what one look lacked the other had too much (a scrape that came late, a look that holds no whole number of
         scrapes). The newest look has no next one and counts as seen.
     """
-    return _settled(seen, np.asarray(seen.any(axis=1)), total_canary, total_baseline, exposure)
+    return _settled(seen, _split(total_canary, total_baseline, exposure), exposure)
 
 
 def seen_and_settled(
     total_canary: Floats, total_baseline: Floats, exposure: Exposure = "requests"
 ) -> tuple[BoolArray, BoolArray]:
     """Return what `weight_steps` sees, and what of it `settled_steps` lets stand; arguments as there."""
-    seen, taken_back = _steps(total_canary, total_baseline, exposure, patient=False)
-    return seen, _settled(seen, taken_back, total_canary, total_baseline, exposure)
+    split = _split(total_canary, total_baseline, exposure)
+    seen = _seen(split, exposure)
+    return seen, _settled(seen, split, exposure)
 
 
-def _settled(
-    seen: BoolArray, asked: BoolArray, total_canary: Floats, total_baseline: Floats, exposure: Exposure
-) -> BoolArray:
-    """Return ``seen`` as the looks after each step let it stand; releases that are not ``asked``, (N,), stay."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Split:
+    """
+    How the requests of N releases were split.
+
+    Parameters
+    ----------
+    canary, baseline : (N, K) float64
+        Of each look, in a unit that can be counted.
+    before_canary, before_baseline : (N, K) float64
+        Of all looks before, of those that both sides served.
+    served : (N, K) bool
+        Looks that both sides served.
+    """
+
+    canary: Floats
+    baseline: Floats
+    before_canary: Floats
+    before_baseline: Floats
+    served: BoolArray
+
+    def chosen(self, rows: NDArray[np.int64]) -> _Split:
+        """Return some releases."""
+        return _Split(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
+
+    def likely(
+        self, rows: NDArray[np.int64], start: NDArray[np.int64], looks: slice
+    ) -> tuple[BoolArray, tuple[Floats, ...]]:
+        """
+        Return where odds differ from those since look ``start`` of each row by `STEP_RATIO` or almost, (n, k).
+
+        No logarithm is asked yet. Beside it: requests of both sides in these looks, and since ``start`` before them.
+        """
+        at = rows if len(rows) < len(self.served) else slice(None)
+        n_c, n_s = self.canary[at, looks], self.baseline[at, looks]
+        pooled_c = self.before_canary[at, looks] - self.before_canary[rows, start, None]
+        pooled_s = self.before_baseline[at, looks] - self.before_baseline[rows, start, None]
+        above, below = n_c * pooled_s, n_s * pooled_c
+        apart = (above >= NEARLY * below) | (below >= NEARLY * above)
+        later = np.arange(self.served.shape[1])[looks] > start[:, None]
+        return apart & self.served[at, looks] & (pooled_c > 0) & later, (n_c, n_s, pooled_c, pooled_s)
+
+
+def _split(canary: Floats, baseline: Floats, exposure: Exposure) -> _Split:
+    served = (canary > 0) & (baseline > 0)
+    if exposure != "requests":
+        unit = _first_look(canary, baseline, served)
+        canary, baseline = canary / unit, baseline / unit
+    both = (canary, baseline) if served.all() else np.where(served, (canary, baseline), 0.0)
+    before_canary, before_baseline = (_before(side) for side in both)
+    return _Split(
+        canary=canary, baseline=baseline, before_canary=before_canary, before_baseline=before_baseline, served=served
+    )
+
+
+def _seen(split: _Split, exposure: Exposure) -> BoolArray:
+    """Return what `weight_steps` does; once there was a step, only new looks are asked."""
+    rows, begun = np.arange(len(split.served)), np.zeros(len(split.served), dtype=np.int64)
+    if len(rows) <= LARGEST_BATCH and not split.likely(rows, begun, slice(None))[0].any():
+        return np.zeros(split.served.shape, dtype=np.bool_)
+
+    def more(first: int, since: NDArray[np.int64] | None) -> tuple[Floats, NDArray[np.int64]]:
+        steps, since = _steps(split, exposure, first, begun if since is None else since, patient=False)
+        return steps.astype(np.float64), since
+
+    return SEEN.run(exposure.encode(), (split.canary, split.baseline), more)[0] > 0
+
+
+SEEN: Final[Resumed[NDArray[np.int64]]] = Resumed(shared=True)
+"""Since which look the present step runs, of each release."""
+
+
+def _settled(seen: BoolArray, split: _Split, exposure: Exposure) -> BoolArray:
+    """Return ``seen`` as the looks after each step let it stand; where none was taken back that is all."""
     steps = seen.copy()
-    rows = np.flatnonzero(asked)
+    stepped = np.flatnonzero(seen.any(axis=1)).tolist()
+    rows = np.array([row for row in stepped if _taken_back(seen[row], split, row)], dtype=np.int64)
     if rows.size:
-        steps[rows], _ = _steps(total_canary[rows], total_baseline[rows], exposure, patient=True)
+        begun = np.zeros(len(rows), dtype=np.int64)
+        steps[rows], _ = _steps(split.chosen(rows), exposure, 0, begun, patient=True)
     return steps
 
 
+def _taken_back(seen: BoolArray, split: _Split, row: int) -> bool:
+    """Return whether the look after it takes back any of the steps of one release, (K,)."""
+    since = 0
+    for look in np.flatnonzero(seen).tolist():
+        canary, baseline = (
+            before[row, look] - before[row, since] for before in (split.before_canary, split.before_baseline)
+        )
+        if _returned(split.canary[row], split.baseline[row], split.served[row], look, canary / baseline) is not None:
+            return True
+        since = look
+    return False
+
+
 def _steps(
-    total_canary: Floats, total_baseline: Floats, exposure: Exposure, *, patient: bool
-) -> tuple[BoolArray, BoolArray]:
-    """Return where the split had changed, (N, K), and of which releases the next look took a step back, (N,)."""
-    N, K = total_canary.shape
-    steps, taken_back = np.zeros((N, K), dtype=bool), np.zeros(N, dtype=bool)
-    served = (total_canary > 0) & (total_baseline > 0)
-    if exposure != "requests":
-        unit = _first_look(total_canary, total_baseline, served)
-        total_canary, total_baseline = total_canary / unit, total_baseline / unit
-    sides = (total_canary, total_baseline) if served.all() else np.where(served, (total_canary, total_baseline), 0.0)
-    before_c, before_s = (_before(side) for side in sides)
-    look, since = np.arange(K), np.zeros(N, dtype=np.int64)
-    open_rows = np.arange(N)
+    split: _Split, exposure: Exposure, first: int, since: NDArray[np.int64], *, patient: bool
+) -> tuple[BoolArray, NDArray[np.int64]]:
+    """
+    Return where the split had changed, in looks ``first …``, and since when the present step runs, (N,).
+
+    ``since`` is that of the looks before; a patient search passes over what the next look takes back.
+    """
+    count = split.served.shape[1]
+    steps, since = np.zeros((len(since), count - first), dtype=bool), since.copy()
+    look, looks, open_rows = np.arange(count), slice(first, None), np.arange(len(since))
     while open_rows.size:
-        start, at = since[open_rows], open_rows if len(open_rows) < N else slice(None)
-        n_c, n_s = total_canary[at], total_baseline[at]
-        pooled_c, pooled_s = (before[at] - before[open_rows, start, None] for before in (before_c, before_s))
-        likely = _apart(n_c * pooled_s, n_s * pooled_c) & served[at] & (look > start[:, None]) & (pooled_c > 0)
+        likely, requests = split.likely(open_rows, since[open_rows], looks)
         some = np.flatnonzero(likely.any(axis=1))
         if not some.size:
             break
         if some.size < len(open_rows):
-            open_rows, likely = open_rows[some], likely[some]
-            n_c, n_s, pooled_c, pooled_s = (each[some] for each in (n_c, n_s, pooled_c, pooled_s))
+            open_rows, likely, requests = open_rows[some], likely[some], tuple(each[some] for each in requests)
+        n_c, n_s, pooled_c, pooled_s = requests
         with np.errstate(divide="ignore", invalid="ignore"):
             shift = np.abs(np.log(n_c / n_s * pooled_s / pooled_c))
             error = np.sqrt(1 / n_c + 1 / n_s + 1 / pooled_c + 1 / pooled_s)
@@ -190,30 +273,24 @@ def _steps(
         moved = []
         for place, row in enumerate(open_rows):
             returned = -1
+            canary, baseline, served = split.canary[row], split.baseline[row], split.served[row]
             for k in np.flatnonzero(likely[place]):
-                if k <= returned:
+                if k + first <= returned:
                     continue
-                span = served[row] & (look >= since[row]) & (look < k)
+                span = served & (look >= since[row]) & (look < k + first)
                 if exposure == "units" and span.sum() < SPLIT_LOOKS:
                     continue
-                phi = _split_dispersion(total_canary[row, span], total_baseline[row, span])
+                phi = _split_dispersion(canary[span], baseline[span])
                 if shift[place, k] >= STEP_SIGMAS * np.sqrt(phi) * error[place, k]:
                     level = pooled_c[place, k] / pooled_s[place, k]
-                    if (back := _returned(n_c[place], n_s[place], served[row], int(k), level)) is not None:
-                        taken_back[row] = True
-                        if patient:
-                            returned = back
-                            continue
-                    steps[row, k], since[row] = True, k
+                    if patient and (back := _returned(canary, baseline, served, int(k) + first, level)) is not None:
+                        returned = back
+                        continue
+                    steps[row, k], since[row] = True, k + first
                     moved.append(row)
                     break
         open_rows = np.array(moved, dtype=np.int64)
-    return steps, taken_back
-
-
-def _apart(first: Floats, second: Floats) -> BoolArray:
-    """Return where two products differ by `STEP_RATIO` or almost: what no logarithm needs to be asked of."""
-    return np.asarray((first >= NEARLY * second) | (second >= NEARLY * first))
+    return steps, since
 
 
 def _returned(canary: Floats, baseline: Floats, served: BoolArray, look: int, level: float) -> int | None:

@@ -22,6 +22,7 @@ from analysis.compare.effects import (
 from analysis.demand import final_slack, next_weight, step_slack
 from analysis.exposure import pod_factor, seen_and_settled, settled_steps, shares_of_squares, weight_steps
 from analysis.grid import Floats
+from analysis.resumed import forget
 from analysis.stakes import start_masses
 from analysis.types import State
 from tests.analysis.counts_examples import history, release
@@ -113,6 +114,22 @@ def test_what_is_settled_beside_what_is_seen_is_what_is_settled_after_it(exposur
     np.testing.assert_array_equal(seen, weight_steps(canary, stable, exposure))
     np.testing.assert_array_equal(settled, settled_steps(seen, canary, stable, exposure))
     assert seen.sum() > settled.sum() > 0
+
+
+@pytest.mark.parametrize("exposure", ["requests", "time", "units"])
+def test_steps_are_the_same_with_what_is_remembered_of_the_looks_before(exposure):
+    """Look by look, with a step that stays, a late scrape, and a second step right after it."""
+    rng = np.random.default_rng(4)
+    weights = np.select([np.arange(60) < 25, np.arange(60) < 42], [1.0, 3.0], 6.0)
+    canary, stable = rng.poisson(400.0 * weights)[None].astype(float), rng.poisson(4000.0, (1, 60)).astype(float)
+    canary[:, 40:42] *= 0.4, 1.6
+    forget()
+    one_by_one = [seen_and_settled(canary[:, :looks], stable[:, :looks], exposure) for looks in range(1, 61)]
+    for looks, found in enumerate(one_by_one, start=1):
+        forget()
+        np.testing.assert_array_equal(found, seen_and_settled(canary[:, :looks], stable[:, :looks], exposure))
+    assert [pair[0].sum() > pair[1].sum() for pair in one_by_one].count(True) > 1
+    assert one_by_one[-1][1].any()
 
 
 def test_steps_do_not_depend_on_errors():
