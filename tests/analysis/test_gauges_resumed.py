@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from analysis import resumed
 from analysis.compare import gauge_curves
 from analysis.compare.gauge_curves import GaugeQuestion
 from analysis.compare.gauges import GaugeData, GaugeEvidence, weigh
-from analysis.compare.paired import BY_LOOK
+from analysis.compare.paired import BY_LOOK, later_pairs
 from analysis.types import Direction
 
 CURVES = ("warn", "tolerated", "abort", "promote", "better", "step")
@@ -61,7 +62,9 @@ def fading(data: GaugeData) -> GaugeData:
 
 def upto(data: GaugeData, looks: int) -> GaugeData:
     slots = looks if data.upto is None else int(data.upto[looks - 1])
-    cut = {name: None if (each := getattr(data, name)) is None else each[:slots] for name in ("left_out",)}
+    cut: dict[str, Any] = {
+        name: None if (each := getattr(data, name)) is None else each[:slots] for name in ("left_out",)
+    }
     cut |= {name: None if (each := getattr(data, name)) is None else each[:looks] for name in ("steps", "upto", "ends")}
     return replace(data, baseline=data.baseline[:, :slots], canary=data.canary[:, :slots], **cut)
 
@@ -119,7 +122,7 @@ def test_only_what_is_new_is_paired(
         asked.append(first)
         return whole(arms, scales, floor, first, past, marks)
 
-    whole = gauge_curves.later_pairs
+    whole = later_pairs
     monkeypatch.setattr(gauge_curves, "later_pairs", paired)
     weigh(upto(run(), 50), GaugeQuestion())
     weigh(upto(changed(run()), 51), GaugeQuestion())

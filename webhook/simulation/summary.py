@@ -127,10 +127,11 @@ def render(found: Forecast) -> str:
     """Return all of it as text."""
     world = found.world
     steps = ", ".join(f"{100 * weight:g}" for weight in world.weights)
+    traffic = f"{words.number(world.rps)} {'request' if world.rps == 1 else 'requests'} a second"
     told = (
-        f"{found.policy.label} at {words.number(world.rps)} requests a second, {words.percent(world.share)} of them "
-        f"bad, {world.pods} pods, over {steps} % and all; {len(found.rows[0].ended)} releases of each kind, at most "
-        f"{words.duration(world.duration)}; harm done to {found.hit}"
+        f"{found.policy.label} at {traffic}, {words.percent(world.share)} of them bad, {world.pods} pods, "
+        f"over {steps} % and all; {len(found.rows[0].ended)} releases of each kind, "
+        f"at most {words.duration(world.duration)}; harm done to {found.hit}"
     )
     rows = [*_wrapped(told), "", *_table(found), ""]
     for line in (*_healthy(found), *_harmful(found), *(f"left out: {text}" for text in found.left_out)):
