@@ -76,7 +76,7 @@ def latency_data(question: Latency, record: Record) -> LatencyData | None:
         baseline=_rows(found.baseline, names, looks, buckets),
         canary=_rows(found.canary, found.canary.replicas or ("",), looks, buckets),
         edges=edges,
-        left_out=np.array([reason is not None for reason in found.left_out], dtype=bool),
+        left_out=~found.used,
         ends=record.ends,
         seconds=record.lengths,
         visible=found.visible,

@@ -93,26 +93,23 @@ class Watched(Trail):
     def _seen(self) -> _Past:
         """Return what is known of this run, which is kept for the next that goes on from it."""
         shapes = [column.shape[:1] + column.shape[2:] for column in self._columns]
-        pasts = PASTS.value(b"", (), lambda: dict[bytes, _Past]())
+        pasts = PASTS.value(b"", (), lambda: dict[bytes, tuple[_Past, ...]]())
         begun = b"".join([repr(shapes).encode(), *(column[:, :1].tobytes() for column in self._columns)])
-        keys = [begun + bytes([number]) for number in range(ALIKE)]
-        key, known = next((each for each in keys if each not in pasts), keys[0]), None
-        for each in keys:
-            past = pasts.get(each)
-            if past is not None and past.agrees(self._columns):
-                key, known = each, past
-                break
+        key = sha256(begun).digest()
+        alike = pasts.get(key, ())
+        known = next((past for past in alike if past.agrees(self._columns)), None)
         if known is not None and known.count >= self._columns[0].shape[1]:
             return known
         opening = known or _Past(shapes=shapes, blocks=(), digests=[sha256(repr(shapes).encode()).digest()])
         found = opening.followed(self._columns)
+        others = [past for past in alike if past is not known]
         with suppress(KeyError, RuntimeError, StopIteration):  # another thread watches at the same time
             pasts.pop(key, None)
-            pasts[key] = found  # the newest stands last
-            while len(pasts) > KEPT or sum(each.nbytes for each in list(pasts.values())) > KEPT_BYTES:
+            pasts[key] = (found, *others[: ALIKE - 1])  # the newest stands last, and first among those like it
+            while len(pasts) > KEPT or sum(past.nbytes for each in list(pasts.values()) for past in each) > KEPT_BYTES:
                 pasts.pop(next(iter(pasts)))
         return found
 
 
-PASTS: Final[Recalled[dict[bytes, _Past]]] = Recalled(1)
+PASTS: Final[Recalled[dict[bytes, tuple[_Past, ...]]]] = Recalled(1)
 """The runs that were watched last, by their first looks."""

@@ -39,7 +39,7 @@ class LatencyData:
     ----------
     baseline, canary : (R, K, B) float64
         Requests per replica, look and bucket, not cumulative, the last beyond every edge; NaN is missing. One row
-        if replicas are not visible.
+        if replicas are not visible. Numbers that no histogram holds are refused where they are weighed.
     edges : (B-1,) float64
         Upper bounds without +Inf, > 0, rising; seconds. Common to both sides (``layouts.py``).
     left_out : (K,) bool
@@ -74,9 +74,6 @@ class LatencyData:
             if counts.ndim != 3 or not counts.shape[0] or counts.shape[1:] != (looks[0], len(self.edges) + 1):
                 shape = f"(replicas, {looks[0]}, {len(self.edges) + 1})"
                 raise InvalidInput(f"needs a {shape} array, got {counts.shape}", f"/{side}")
-            low, high = (end.reduce(counts, axis=None, initial=0.0) for end in (np.fmin, np.fmax))  # of what is there
-            if low < 0 or np.isinf(high):
-                raise InvalidInput("must be finite and not negative, or NaN for missing", f"/{side}/counts")
         if self.earlier is not None:
             rows, _, buckets = self.baseline.shape
             if self.earlier.shape != (rows, self.earlier.shape[1], buckets):
@@ -276,7 +273,7 @@ def weigh(data: LatencyData, question: LatencyQuestion, next_weight: float | Non
     Raises
     ------
     InvalidInput
-        If ``next_weight`` lies outside (0, 1].
+        If ``next_weight`` lies outside (0, 1], or a count is negative or infinite.
     """
     if next_weight is not None and not 0 < next_weight <= 1:
         raise InvalidInput(f"must lie in (0, 1], got {next_weight!r}", "/next_weight")

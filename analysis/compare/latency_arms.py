@@ -236,7 +236,8 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
 
 def _summed(arms: LatencyArms, origin: Origin) -> tuple[Sums, Stable]:
     """Return the canary and stable, summed up."""
-    tried, sums = sums_of_both((arms.canary, arms.baseline), arms.edges, arms.left_out, origin)
+    sides = {"canary": arms.canary, "baseline": arms.baseline}
+    tried, sums = sums_of_both(sides, arms.edges, arms.left_out, origin)
     stable = stable_of(arms.baseline, arms.edges, arms.seconds, arms.visible, arms.earlier, arms.left_out, sums)
     return tried, stable
 
@@ -258,6 +259,8 @@ def _without_noise(sides: tuple[Side, Side], used: BoolArray, arms: LatencyArms)
 
 def _pod_factor(canary: Sums, stable: Sums, used: BoolArray) -> Floats:
     """Return, (N, K), what `analysis.exposure.pod_factor` does, from requests that are summed up already."""
+    if used.all():
+        return np.asarray(canary.lasting + stable.lasting)
     look = np.maximum.accumulate(np.where(used, np.arange(used.shape[1]), -1), axis=1)
     look = np.where(look < 0, used.argmax(axis=1)[:, None], look)
     factor = np.take_along_axis(canary.lasting + stable.lasting, look, axis=1)

@@ -6,7 +6,8 @@ It is a twentieth of the histograms, and it is remembered: of one look more only
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -15,6 +16,7 @@ import numpy as np
 
 from analysis.compare.scores import Side, complete, midpoints, so_far, squared_shares
 from analysis.compare.tails import exceeding
+from analysis.errors import InvalidInput
 from analysis.grid import Floats
 from analysis.resumed import Resumed, Trail
 from analysis.types import BoolArray
@@ -91,25 +93,37 @@ def sums_of(counts: Floats, edges: Floats, left_out: BoolArray) -> Sums:
     return _sums_in(packed, counts.shape[1])
 
 
-def sums_of_both(sides: Sequence[Floats], edges: Floats, left_out: BoolArray, origin: Origin) -> list[Sums]:
-    """Return `sums_of` several sides of runs that come from ``origin``: only looks not seen before are read."""
+def sums_of_both(sides: Mapping[str, Floats], edges: Floats, left_out: BoolArray, origin: Origin) -> list[Sums]:
+    """
+    Return `sums_of` several sides, by name, of runs that come from ``origin``: only looks not seen before are read.
+
+    Raises
+    ------
+    InvalidInput
+        If a new look holds a negative or an infinite number.
+    """
     middle = midpoints(edges)
-    widths = [_width(counts.shape[1], counts.shape[3]) for counts in sides]
 
     def more(seen: int, known: Sequence[Floats] | None) -> tuple[Floats, Sequence[Floats]]:
         before: Sequence[Floats | None] = known or [None] * len(sides)
-        new = [
-            _packed(counts[:, :, seen:], middle, left_out[:, seen:], upto)
-            for counts, upto in zip(sides, before, strict=True)
-        ]
-        return np.concatenate([packed for packed, _ in new], axis=-1), [state for _, state in new]
+        parts, states = [], []
+        for (name, counts), upto in zip(sides.items(), before, strict=True):
+            new = counts[:, :, seen:]
+            low, high = (end.reduce(new, axis=None, initial=0.0) for end in (np.fmin, np.fmax))  # of what is there
+            if low < 0 or math.isinf(high):
+                raise InvalidInput("must be finite and not negative, or NaN for missing", f"/{name}/counts")
+            packed, after = _packed(new, middle, left_out[:, seen:], upto)
+            parts.append(packed)
+            states.append(after)
+        return np.concatenate(parts, axis=-1), states
 
     packed, _ = SUMS.run(origin.frame, origin.trail, more)
-    ends = np.cumsum(widths).tolist()
-    return [
-        _sums_in(packed[..., end - width : end], counts.shape[1])
-        for counts, width, end in zip(sides, widths, ends, strict=True)
-    ]
+    found, begin = [], 0
+    for counts in sides.values():
+        end = begin + _width(counts.shape[1], counts.shape[3])
+        found.append(_sums_in(packed[..., begin:end], counts.shape[1]))
+        begin = end
+    return found
 
 
 SUMS: Final[Resumed[Sequence[Floats]]] = Resumed(32, shared=True)

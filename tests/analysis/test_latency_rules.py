@@ -321,7 +321,7 @@ def test_effects_hold_the_truth():
 def test_impossible_data_is_refused(changes, place):
     """The error names the place."""
     with pytest.raises(InvalidInput) as error:
-        release(history=0, **changes) if "edges" not in changes else replace(release(history=0), **changes)
+        weigh(replace(release(history=0), **changes), LatencyQuestion())
     assert error.value.place == place
 
 
