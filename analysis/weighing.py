@@ -56,9 +56,10 @@ def weigh(policy: Policy, record: Record, next_weight: float | None) -> dict[str
     if not len(record.ends):
         return found
     asked = [q for q in policy.questions if proof_of(q, record) == SEQUENTIAL]
+    kinds = {q.name: kind_of(q, record) for q in asked}
     steps: BoolArray | None = None
-    for question in sorted(asked, key=lambda q: not kind_of(q, record).splits):
-        kind = kind_of(question, record)
+    for question in sorted(asked, key=lambda q: not kinds[q.name].splits):
+        kind = kinds[question.name]
         evidence = _evidence(kind, question, policy, record, next_weight, steps)
         if evidence is None:
             continue

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from analysis.compare.arms import Prepared
+from analysis.grid import Floats
 from analysis.noise import FEWEST_LOOKS, looks_that_count
+from analysis.resumed import Recalled
 
 if TYPE_CHECKING:
     from analysis.compare.counts import CountsData
@@ -23,9 +25,27 @@ def noise_source(data: CountsData, prepared: Prepared) -> str:
         return "run"
     if prepared.history.learned is not None:
         return "history"
-    first = slice(FIRST_LOOKS)  # later looks unsay nothing, once two pods were seen or none can be
-    known = (not data.visible or _pods(data, first) > 1) and _enough(data, first)
-    return "run" if known or _enough(data, slice(None)) else "prior"
+    return "run" if _known_early(data) or _enough(data, slice(None)) else "prior"
+
+
+def _known_early(data: CountsData) -> bool:
+    """Return whether the first looks say enough: later ones unsay it not, once two pods were seen or none can be."""
+    first = slice(FIRST_LOOKS)
+    read: list[Floats] = [
+        data.baseline_bad[:, first],
+        data.baseline_total[:, first],
+        data.left_out[first].astype(np.float64),
+    ]
+    read += [earlier for earlier in (data.earlier_bad, data.earlier_total) if earlier is not None]
+    return EARLY.value(
+        repr(data.visible).encode(),
+        read,
+        lambda: (not data.visible or _pods(data, first) > 1) and _enough(data, first),
+    )
+
+
+EARLY: Final[Recalled[bool]] = Recalled()
+"""What the first looks said, which every later verdict asks again."""
 
 
 def _enough(data: CountsData, looks: slice) -> bool:
