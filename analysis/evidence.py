@@ -92,8 +92,9 @@ class Looks:
         return replace(self, used=self.used & ~left_out) if left_out.any() else self
 
     def chosen(self, rows: Integers) -> Looks:
-        """Return the releases of ``rows``, in that order."""
-        part = Looks(**{name: getattr(self, name)[rows] for name in READ})
+        """Return the releases of ``rows``, in that order; of one row as views."""
+        places = slice(int(rows[0]), int(rows[0]) + 1) if len(rows) == 1 else rows
+        part = Looks(**{name: getattr(self, name)[places] for name in READ})
         return part.told_by(self._trail[0].named(rows.tobytes())) if self._trail else part
 
     def told_by(self, trail: Trail) -> Looks:

@@ -47,8 +47,10 @@ def start_masses(steps: BoolArray, first: NDArray[np.int64]) -> Floats:
     number = np.arange(steps.shape[1], dtype=np.float64) - first[:, None] + 1
     later = np.where(number > 1, START_LATER / np.maximum(number * (number - 1), 1), 0.0)
     known = steps & (number > 1)
-    order = np.cumsum(known, axis=1)
-    return np.where(number == 1, START_NOW, later) + np.where(known, START_AT_STEPS * 0.5**order, 0.0)
+    masses = np.where(number == 1, START_NOW, later)
+    if known.any():
+        masses += np.where(known, START_AT_STEPS * 0.5 ** np.cumsum(known, axis=1), 0.0)
+    return masses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

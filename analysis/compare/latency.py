@@ -66,8 +66,8 @@ class LatencyData:
         looks = self.left_out.shape
         if len(looks) != 1 or looks[0] == 0 or self.ends.shape != looks or self.seconds.shape != looks:
             raise InvalidInput(f"needs one end, length and mark for each of at least one look, got {looks}")
-        rising = self.edges.ndim == 1 and self.edges.size > 0 and bool(np.all(np.diff(self.edges) > 0))
-        if not rising or not np.all(np.isfinite(self.edges)) or self.edges[0] <= 0:
+        rising = self.edges.ndim == 1 and self.edges.size > 0 and bool((self.edges[1:] > self.edges[:-1]).all())
+        if not rising or not np.isfinite(self.edges).all() or self.edges[0] <= 0:
             raise InvalidInput("must be finite, positive and rising, without +Inf", "/edges")
         for side in ("baseline", "canary"):
             counts = getattr(self, side)
@@ -78,7 +78,7 @@ class LatencyData:
             rows, _, buckets = self.baseline.shape
             if self.earlier.shape != (rows, self.earlier.shape[1], buckets):
                 raise InvalidInput(f"needs the baseline's rows and buckets, got {self.earlier.shape}", "/earlier")
-        if np.any(self.seconds <= 0) or not np.all(np.isfinite(self.seconds)):
+        if (self.seconds <= 0).any() or not np.isfinite(self.seconds).all():
             raise InvalidInput("every look must have a positive length", "/seconds")
 
     def without_replica(self, row: int) -> LatencyData:

@@ -110,10 +110,11 @@ class Asked:
 
 
 def _asked(rows: Prepared, edges: WeighedEdges) -> Asked:
-    at, traffic = edges.asked, rows.history.traffic
+    asked, traffic = edges.asked, rows.history.traffic
+    at = slice(int(asked[0]), int(asked[0]) + 1) if len(asked) == 1 else asked
     history = rows.history if traffic is None else replace(rows.history, traffic=(traffic[0][at], traffic[1][at]))
     chosen = replace(
-        rows, looks=rows.looks.chosen(at), history=history, **{name: getattr(rows, name)[at] for name in _OF_ROWS}
+        rows, looks=rows.looks.chosen(asked), history=history, **{name: getattr(rows, name)[at] for name in _OF_ROWS}
     )
     return Asked(
         rows=chosen, release=edges.release[at], slo=edges.slo[at], slope=edges.slope[at], weights=edges.asked_weights
@@ -259,11 +260,9 @@ def _without_noise(sides: tuple[Side, Side], used: BoolArray, arms: LatencyArms)
 
 def _pod_factor(canary: Sums, stable: Sums, used: BoolArray) -> Floats:
     """Return, (N, K), what `analysis.exposure.pod_factor` does, from requests that are summed up already."""
-    if used.all():
-        return np.asarray(canary.lasting + stable.lasting)
     look = np.maximum.accumulate(np.where(used, np.arange(used.shape[1]), -1), axis=1)
     look = np.where(look < 0, used.argmax(axis=1)[:, None], look)
-    factor = np.take_along_axis(canary.lasting + stable.lasting, look, axis=1)
+    factor = (canary.lasting + stable.lasting)[np.arange(len(look))[:, None], look]
     return np.where(used.any(axis=1, keepdims=True), factor, 2.0)
 
 
@@ -278,15 +277,17 @@ def _edge_rows(
 ) -> Looks:
     """Return the looks of every usable edge as its own row: slow requests as bad ones, noise as of that edge."""
     release, edge = edges.release, edges.edge
+    alone = len(used) == 1  # its edges share what is known of its pods
+    atoms = np.broadcast_to(tails.atoms, (len(edge), *tails.atoms.shape[1:])) if alone else tails.atoms[release]
     return Looks(
         bad_canary=above[0][release, :, edge],
         total_canary=totals[0][release],
         bad_baseline=above[1][release, :, edge],
         total_baseline=totals[1][release],
-        used=used[release] & tails.bets[release],
+        used=(used & tails.bets)[release],
         phi=tails.phi[release, :, edge],
         pod_factor=factor[release] * tails.variance[release, :, edge] / UNIT**2,
-        pod_weights=tails.atoms[release],
+        pod_weights=atoms,
         start_mass=masses[release],
     )
 

@@ -75,7 +75,7 @@ def edges(evidence: LatencyEvidence) -> tuple[EdgeEffect, ...]:
     prepared = evidence.prepared
     looks = prepared.rows.looks
     counts = looks.bad_canary, looks.total_canary, looks.bad_baseline, looks.total_baseline
-    slow, tried, slow_stable, stable = np.stack(counts) @ prepared.used[0].astype(np.float64)
+    slow, tried, slow_stable, stable = np.array(counts) @ prepared.used[0].astype(np.float64)
     with np.errstate(invalid="ignore"):  # nothing was asked
         shares = slow / tried, slow_stable / stable
     columns = (

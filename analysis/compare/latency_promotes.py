@@ -178,7 +178,9 @@ def _asked_edges(asked: Asked, null: Null, known: Traffic, *, better: bool) -> _
     since, centres = known.since, [healthy_centres(null, _share(asked, known), rows)]
     if better:
         since, centres = np.concatenate([since, asked.rows.first]), [*centres, np.broadcast_to(BETTER, (rows, 2))]
-        null = Null(ratio=np.repeat([null.ratio, 1.0], rows), slack=np.append(null.slack, np.zeros(rows)))
+        ratio, slacks = np.ones(2 * rows), np.zeros(2 * rows)
+        ratio[:rows], slacks[:rows] = null.ratio, null.slack
+        null = Null(ratio=ratio, slack=slacks)
     return _AskedEdges(
         looks=looks, null=null, since=since, centres=centres, weights=asked.weights,
         pods=(looks.pod_factor[opening], looks.pod_weights[opening]),

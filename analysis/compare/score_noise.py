@@ -61,7 +61,7 @@ def looks_per_slot(total: Floats) -> Rows:
         Requests of stable pods; the looks of history, or the first of the run.
     """
     served = total > 0
-    pods, looks = (np.count_nonzero(served.any(axis=axis), axis=1) for axis in (2, 1))
+    pods, looks = (served.any(axis=axis).sum(axis=1) for axis in (2, 1))
     mean = total.sum(axis=(1, 2)) / np.maximum(pods * looks, 1)
     slot = np.ceil(SLOT_REQUESTS / np.maximum(mean, 1e-9))
     most = max(1, total.shape[2] // FEWEST_SLOTS)
@@ -215,7 +215,7 @@ def noise_of_run(
     if past is not None:
         served[:, :, 0] |= past.met
     met = np.logical_or.accumulate(served, axis=2)
-    alone = (np.count_nonzero(met, axis=1)[:, -len(ends) :] < 2) | (not looks.visible)
+    alone = (met.sum(axis=1)[:, -len(ends) :] < 2) | (not looks.visible)
     figures, pods = _among_pods(side, slot, early + ends, None if past is None else past.pods, running=True)
     lone = None
     if alone.any():
