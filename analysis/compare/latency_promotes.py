@@ -245,8 +245,10 @@ def step_evidence(
     asked, count = prepared.asked, prepared.used.shape[1]
     bounds = [0, *(int(k) for k in np.flatnonzero(prepared.steps[0]) if k), count]
     running = _demand(asked, question, (bounds[-2], count), next_weight)
-    begun = Origin(trail=prepared.origin.trail.after(running.start), frame=prepared.origin.frame)
-    shift = whole if not running.start else shift_over(prepared.shift.between(running.start, count), begun)
+    shift = whole
+    if running.start:
+        begun = Origin(trail=prepared.origin.trail.after(running.start), frame=prepared.origin.frame)
+        shift = shift_over(prepared.shift.between(running.start, count), begun)
     now = shift.between(count - running.start - 1, count - running.start).within(running.limit[:, None])
     edges = np.zeros((0, 1))
     if len(asked.release):

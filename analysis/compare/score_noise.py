@@ -114,12 +114,12 @@ def _among_pods(
     running : bool
     """
     parts, order = [], []
-    sizes = sorted({*slot.tolist()})
+    sizes, summed = sorted({*slot.tolist()}), (side.plain, side.total)
     before: Sequence[PodSums | None] = past or [None] * len(sizes)
     for size, known in zip(sizes, before, strict=True):
         rows = np.flatnonzero(slot == size)
-        begin = 0 if known is None else first_needed(known.slots)
-        plain, total = (each[rows, :, begin * size :] for each in (side.plain, side.total))
+        begin = 0 if known is None else first_needed(known.slots) * size
+        plain, total = (each[..., begin:] if len(sizes) == 1 else each[rows, :, begin:] for each in summed)
         away = deviations(_mean(plain, total, size), np.ones((len(rows), 1, 1)))
         few = bool(ends[-1] // size < SETTLED_SLOTS)
         parts.append(later_noise(away, ends // size, known, running=running or few))
