@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import Final, Protocol, Self, TypeVar
 
 import numpy as np
@@ -134,27 +135,34 @@ def grown(question: Question, record: Record, length: float) -> Record:
     found = record.questions.get(question.name)
     if found is None or length <= 0 or not len(record.ends):
         return record
-    sides: dict[str, SideSeries] = {}
-    empty = np.zeros(len(record.ends), dtype=np.bool_)
-    for side in Side:
-        series = found.side(side)
-        young = _young(born(found, side, record), record.ends, length)
-        until = young.shape[1]
-        if not until:
-            continue
-        told = _told(series, slice(until))
-        empty[:until] |= told.any(axis=0) & ~(told & ~young).any(axis=0)
-        old = {name: _without(array, young) for name, array in series.fields.items()}
-        sides[side.value] = SideSeries(replicas=series.replicas, fields=old)
-    if not sides:
+    young = {side: _young(born(found, side, record), record.ends, length) for side in Side}
+    if not any(which.shape[1] for which in young.values()):
         return record
+    empty = {look for side in Side for look in _empty(found.side(side), young[side])}
     kept = replace(
         found,
-        left_out=_left_out(found, empty.nonzero()[0].tolist(), length),
-        baseline=sides.get(Side.BASELINE.value, found.baseline),
-        canary=sides.get(Side.CANARY.value, found.canary),
+        left_out=_left_out(found, sorted(empty), length),
+        baseline=_old(found.baseline, young[Side.BASELINE]),
+        canary=_old(found.canary, young[Side.CANARY]),
     )
     return replace(record, questions={**record.questions, question.name: kept})
+
+
+def _empty(series: SideSeries, young: BoolArray) -> list[int]:
+    """Return in which looks only young replicas told something."""
+    if not young.shape[1]:
+        return []
+    told = _told(series, slice(young.shape[1]))
+    alone: list[int] = np.flatnonzero(told.any(axis=0) & ~(told & ~young).any(axis=0)).tolist()
+    return alone
+
+
+def _old(series: SideSeries, young: BoolArray) -> SideSeries:
+    """Return a side without what its replicas told while they were young."""
+    if not young.shape[1]:
+        return series
+    old = {name: _without(array, young) for name, array in series.fields.items()}
+    return SideSeries(replicas=series.replicas, fields=old)
 
 
 def _left_out(found: QuestionRecord, empty: list[int], length: float) -> tuple[LeftOut | None, ...]:
@@ -162,16 +170,22 @@ def _left_out(found: QuestionRecord, empty: list[int], length: float) -> tuple[L
     if not empty:
         return found.left_out
     reasons = list(found.left_out)
-    young_alone = LeftOut(code=YOUNG, text=f"every replica of a side is younger than {words.duration(length)}")
     for look in empty:
-        reasons[look] = reasons[look] or young_alone
+        reasons[look] = reasons[look] or _young_alone(length)
     return tuple(reasons)
+
+
+@lru_cache(maxsize=32)
+def _young_alone(length: float) -> LeftOut:
+    return LeftOut(code=YOUNG, text=f"every replica of a side is younger than {words.duration(length)}")
 
 
 def _young(births: FloatArray, ends: FloatArray, length: float) -> BoolArray:
     """Return in which of the first looks each replica is too young, (R, k); the youngest of all are so in the last."""
     youngest = float(births.max()) if len(births) else -np.inf
-    until = 0 if youngest == -np.inf else len(ends) - int(old_enough(np.array([youngest]), ends, length).sum())
+    if youngest == -np.inf:
+        return np.zeros((len(births), 0), dtype=np.bool_)
+    until = len(ends) - int(old_enough(np.array([youngest]), ends, length).sum())
     return ~old_enough(births, ends[:until], length)
 
 
