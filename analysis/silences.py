@@ -10,9 +10,11 @@ import numpy as np
 
 from analysis import words
 from analysis.policy import Question
-from analysis.record import INCOMPARABLE, QuestionRecord, Record, total
+from analysis.record import INCOMPARABLE, QuestionRecord, Record, SideSeries, total
 from analysis.types import BoolArray, FloatArray, Side, State
 
+SUMS: Final = ("total", "counts", "exposure", "denominator")
+"""Fields of which a sum shows whether anything was heard; of all others, whether there is a value."""
 STALE_LOOKS: Final = 5
 STALE_AFTER: Final = 300.0
 """A canary that was silent for this many seconds, and looks, is stale: old proof does not speak for it."""
@@ -88,9 +90,17 @@ def stale_for(record: Record, served: BoolArray) -> float | None:
 
 def _talking(found: QuestionRecord, counted: Sequence[str], *, alone: bool) -> bool:
     """Return whether the newest looks alone show that nobody is silent: then no older one needs to be read."""
+    if found.left_out[-1] is None and _told(found.canary, counted) and (alone or _told(found.baseline, counted)):
+        return True
     newest = slice(-STALE_LOOKS, None)
     canary, baseline = (heard(found, side, counted, newest, alone=alone) for side in (Side.CANARY, Side.BASELINE))
     return bool((canary > 0).any() and (alone or baseline.any()))
+
+
+def _told(series: SideSeries, counted: Sequence[str]) -> bool:
+    """Return whether a side told anything in the newest look."""
+    newest = ((name, series.fields[name][:, -1]) for name in counted if name in series.fields)
+    return any(bool((values > 0 if name in SUMS else np.isfinite(values)).any()) for name, values in newest)
 
 
 def heard(
@@ -108,7 +118,7 @@ def heard(
         if name not in series.fields or not series.replicas:
             continue
         values = series.fields[name][:, looks]
-        if name in ("total", "counts", "exposure", "denominator"):
+        if name in SUMS:
             whole = total(values)
             told = told + (whole if whole.ndim == 1 else whole.sum(axis=-1))
         else:
