@@ -54,29 +54,32 @@ def caught_within(
         return None
     question = evidence.question
     late = math.log(max(looks - 1, 1) / LATE_MASS) if looks > 1 else 0.0
-    needs = [  # what is met last is asked first
-        (-math.log(question.alphas.tolerated * omega) + ABORT_OVERSHOOT + late, (question.ratio, question.slack)),
-        (-math.log(question.alphas.abort * omega) + ABORT_OVERSHOOT + late, (1.0, 0.0)),
-    ]
     outlook = outlook_of(evidence, requests_per_second)
     there = requests_per_second * weight * seconds
 
-    def in_time(ratio: float) -> bool:
-        for nats, limit in needs:
-            if ratio * outlook.share <= limit[0] * outlook.share + limit[1]:
-                return False
-            if SURE["abort"] * outlook.canary_requests(nats, limit, weight, ratio) > there:
-                return False
-        return True
+    def in_time(alpha: float, limit: tuple[float, float]) -> Callable[[float], bool]:
+        nats, border = -math.log(alpha * omega) + ABORT_OVERSHOOT + late, limit[0] * outlook.share + limit[1]
+
+        def proved(ratio: float) -> bool:
+            beyond = ratio * outlook.share > border
+            return beyond and SURE["abort"] * outlook.canary_requests(nats, limit, weight, ratio) <= there
+
+        return proved
 
     def with_these_pods(ratio: float) -> bool:
         return largest_abort(evidence, ratio) >= -math.log(question.alphas.abort * omega)
 
-    if not (in_time(LARGEST) and with_these_pods(LARGEST)):
+    demands = (
+        in_time(question.alphas.tolerated, (question.ratio, question.slack)),  # usually met last
+        in_time(question.alphas.abort, (1.0, 0.0)),
+        with_these_pods,
+    )
+    if not all(met(LARGEST) for met in demands):
         return None
-    found = _smallest(in_time)
-    if not with_these_pods(found):  # a larger fault earns more, in either way
-        found = max(found, _smallest(with_these_pods))
+    found = 1.0
+    for met in demands:
+        if not met(found):  # a larger fault earns more, in every way
+            found = max(found, _smallest(met))
     return 1 / found if question.swapped else found
 
 
