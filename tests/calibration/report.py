@@ -57,6 +57,8 @@ def number(value: float) -> str:
 def within(rows: Sequence[Row]) -> str:
     """Return how many of the figures that are held to a target reached it."""
     held = [row for row in rows if not math.isnan(row.target)]
+    if not held:
+        return "held to nothing"
     documented = sum(row.documented and not row.passed for row in held)
     more = f", {documented} missed as documented" if documented else ""
     return f"{sum(row.passed for row in held)} of {len(held)} figures within target{more}"

@@ -201,7 +201,7 @@ STEPS: Final = ((0.05, 0.1, 0.25, 0.5), (0.25, 0.5), (0.5,))
 BUDGETS: Final = (20.0, 30.0, 40.0, 52.0)
 HISTORIES: Final = (4.0, 24.0)
 CHOSEN: Final = ((0.25, 0.5), 52.0, 24.0)
-"""Steps, harm budget and hours of history of what decision 12 names for a quiet service: held to what was wanted."""
+"""Steps, harm budget and hours of history of what decision 17 names for a quiet service: held to what was wanted."""
 HARM_AT_RR_2: Final = 54.0
 """Extra bad events of a release of twice the errors with the reference's settings, 1 request a second, 1 %."""
 

@@ -43,7 +43,7 @@ def test_asked_every_minute_a_release_at_the_limit_passes_in_at_most_five_percen
 
 
 def test_with_the_default_budget_nine_in_ten_cannot_be_had():
-    """What decision 12 says: less than 90 % within the hour at a budget of 20, whatever the test."""
+    """What decision 17 says: less than 90 % within the hour at a budget of 20, whatever the test."""
     rows = CEILING_CELLS[0].measure({"amber": 11400}, lambda _: None)
     assert rows[0].reached < 0.9
     assert rows[1].reached < rows[0].reached < rows[2].reached
