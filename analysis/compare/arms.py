@@ -346,11 +346,11 @@ def traffic(prepared: Prepared, before: Integers) -> Traffic:
     enough = order[:, -1] >= FEWEST_LOOKS
     eighth = np.where(enough, (order >= FEWEST_LOOKS).argmax(axis=1) + 1, count)
     until = np.maximum(eighth, before)
+    parts = np.empty((4, *told.shape))
+    parts[0], parts[1] = prepared.seconds, prepared.canary_total + prepared.stable_total
+    parts[2], parts[3] = prepared.stable_total, prepared.stable_bad
     used = told & (np.arange(count) < until[:, None])
-    seconds = np.where(used, prepared.seconds, 0.0).sum(axis=1)
-    requests = np.where(used, prepared.canary_total + prepared.stable_total, 0.0).sum(axis=1)
-    stable = np.where(used, prepared.stable_total, 0.0).sum(axis=1)
-    bad = np.where(used, prepared.stable_bad, 0.0).sum(axis=1)
+    seconds, requests, stable, bad = np.where(used, parts, 0.0).sum(axis=-1)
     return Traffic(
         requests_per_second=requests / np.where(seconds > 0, seconds, 1.0),
         bad_share=(bad + 0.5) / (stable + 1 if prepared.exposure == "requests" else np.where(stable > 0, stable, 1.0)),
