@@ -14,6 +14,7 @@ ARGS ?=
 # Matrices are small here: more than one thread for each is slower, many times over where cores are busy.
 export OPENBLAS_NUM_THREADS ?= 1
 PYTEST_ARGS ?=
+WORKERS ?= auto
 
 # uv is used where it is present (seconds instead of half a minute); pip does the same and is the fallback.
 define install
@@ -29,8 +30,8 @@ help:  ## show the targets
 run: $(VENV)/.project  ## serve on 127.0.0.1:8080 (more options: make run ARGS="--prometheus http://127.0.0.1:9090")
 	@$(BIN)/weighbridge serve $(ARGS)
 
-test: venv test-deps  ## all tests, with coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+test: venv test-deps  ## all tests, with coverage, a process for each core (WORKERS=0: all in one)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
 
 lint: venv  ## format check, ruff, import contracts
 	@$(BIN)/ruff format --check .

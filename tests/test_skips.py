@@ -43,6 +43,14 @@ def test_skipped(x):
         pytest.param(["--strict-skips"], "*test_it.py::test_skipped[a]  # needs Prometheus", 0, id="listed"),
         pytest.param(["--strict-skips"], "*test_it.py::*", 4, id="without a reason"),
         pytest.param(["--strict-skips", "-k", "nothing"], "", 5, id="no tests at all"),
+        pytest.param(["-n", "2"], "", 0, id="a person's run in two processes"),
+        pytest.param(["--strict-skips", "-n", "2"], "", 1, id="in two processes, not listed"),
+        pytest.param(
+            ["--strict-skips", "-n", "2"],
+            "*test_it.py::test_skipped[a]  # no Prometheus",
+            0,
+            id="in two processes, listed",
+        ),
     ],
 )
 def test_a_skip_must_be_listed(tmp_path, flags, listed, code):
@@ -51,5 +59,18 @@ def test_a_skip_must_be_listed(tmp_path, flags, listed, code):
     (tmp_path / "skips.txt").write_text(f"# heading\n{listed}\n")
     (tmp_path / "test_it.py").write_text(SKIPPING)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *flags, "test_it.py"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == code, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+@pytest.mark.parametrize(("listed", "code"), [("", 1), ("*test_whole.py  # needs Prometheus", 0)])
+def test_a_file_that_is_skipped_whole_must_be_listed(tmp_path, processes, listed, code):
+    """It has no test that is skipped: only collecting tells of it, in one process as in several."""
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "skips.txt").write_text(f"# heading\n{listed}\n")
+    (tmp_path / "test_whole.py").write_text('import pytest\n\npytest.skip("none here", allow_module_level=True)\n')
+    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--strict-skips", "-n", processes]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == code, run.stdout + run.stderr
