@@ -86,7 +86,7 @@ def shares_of_squares(total: Floats, so_far: Floats) -> tuple[Floats, Floats]:
     np.cumsum(sums, axis=2, out=sums)
     whole = sums.sum(axis=1)
     squares = (sums**2).sum(axis=1)
-    return np.where(whole > 0, squares / np.where(whole > 0, whole, 1.0) ** 2, np.nan), sums[:, :, -1]
+    return np.where(whole > 0, squares / np.where(whole > 0, whole, 1.0) ** 2, np.nan), sums[:, :, -1].copy()
 
 
 def weight_steps(total_canary: Floats, total_baseline: Floats, exposure: Exposure = "requests") -> BoolArray:

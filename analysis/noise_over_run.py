@@ -157,7 +157,7 @@ def over_more(
         found.phi[rows, k:], found.pod_weights[rows, k:] = phi[rows, None], weights[rows, None]
         found.overruled[rows, k:] = overruled[rows, None]
     return found, NoiseState(
-        seen=so_far[:, -1], served=served[:, -1], phi=phi, pod_weights=weights, overruled=overruled,
+        seen=so_far[:, -1].copy(), served=served[:, -1].copy(), phi=phi, pod_weights=weights, overruled=overruled,
         looks=state.looks + count,
     )  # fmt: skip
 

@@ -154,10 +154,10 @@ def advance(state: AbortState, stakes: Stakes) -> tuple[Floats, AbortState]:
         null=null,
         harm=harm.copy(),
         logs=logs,
-        cash=cash[-1],
-        prior=stakes.prior(-1),
-        factor=state.factor,
-        weights=state.weights,
+        cash=cash[-1].copy(),  # copies: what is remembered must not keep tables of all looks alive
+        prior=stakes.prior(-1).copy(),
+        factor=state.factor.copy(),
+        weights=state.weights.copy(),
         looks=state.looks + len(log_e),
     )
 
