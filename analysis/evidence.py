@@ -171,25 +171,35 @@ def summed_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
 def terms(looks: Looks, null: Null) -> tuple[Floats, Floats, Floats]:
     """Return what a look's gain is made of, (N, K) each: the canary's share, all events and its own, over phi."""
     ratio, slack = (np.asarray(each, dtype=np.float64).reshape(-1, 1) for each in (null.ratio, null.slack))
-    usable = looks.used & (looks.total_canary > 0) & (looks.total_baseline > 0)
-    bad = np.where(usable, looks.bad_canary, 0.0)
-    pseudo = looks.bad_baseline + looks.total_baseline * slack / ratio
-    events = np.where(usable, bad + pseudo, 0.0)
-    exposure = np.where(usable, ratio * looks.total_canary, 1.0)
-    share = exposure / (exposure + np.where(usable, looks.total_baseline, 1.0))
+    bad, other, exposure = looks.bad_canary, looks.total_baseline, ratio * looks.total_canary
+    events = bad + (looks.bad_baseline + other * slack / ratio)
+    usable = looks.used & (looks.total_canary > 0) & (other > 0)
+    if not usable.all():
+        bad, events = np.where(usable, bad, 0.0), np.where(usable, events, 0.0)
+        exposure, other = np.where(usable, exposure, 1.0), np.where(usable, other, 1.0)
+    share = exposure / (exposure + other)
     phi = np.maximum(looks.phi, events * share * (1 - share) / INFORMATION_CAP)
     return share, events / phi, bad / phi
 
 
 def grown(share: Floats, sign: Sign) -> Floats:
     """Return ``ln(1 + share (e**(sign g) - 1))``, (N, K, 156); rows with the same requests are worked out once."""
+    if len(share) == 1:
+        return _grown(share, sign)
     rows = [row.tobytes() for row in share]
     first = {row: place for place, row in reversed(list(enumerate(rows)))}
     places = {row: place for place, row in enumerate(first)}
-    each = share[list(first.values()), :, None]
-    step = np.expm1(sign * NODES)
-    found, _ = GROWTHS.run(repr(sign).encode(), (each,), lambda seen, _: (np.log1p(each[:, seen:] * step), None))
+    found = _grown(share[list(first.values())], sign)
     return found if list(first) == rows else found[[places[row] for row in rows]]
+
+
+def _grown(share: Floats, sign: Sign) -> Floats:
+    step = STEPS[sign]
+    return GROWTHS.run(b"%d" % sign, (share,), lambda seen, _: (np.log1p(share[:, seen:, None] * step), None))[0]
+
+
+STEPS: Final = {sign: np.expm1(sign * NODES) for sign in SIGNS}
+"""By what a ratio at each node exceeds 1."""
 
 
 def abort_evidence(
@@ -249,8 +259,7 @@ def _abort(looks: Looks, null: Null, state: AbortState | None, times: int) -> tu
             at=at,
             moved=moved,
         )
-        state = replace(state, factor=part.pod_factor[:, -1], weights=part.pod_weights[:, -1])
-        log_e[:, first:last], state = advance(state, stakes)
+        log_e[:, first:last], state = advance(state, stakes, part.pod_factor[:, -1], part.pod_weights[:, -1])
     assert state is not None
     return log_e, state
 
@@ -352,7 +361,7 @@ def _promote(looks: Looks, null: Null, state: PromoteState, times: int, since: I
         against = (heard * (priors if priors.shape[1] in (1, len(at)) else priors[:, at])).sum(axis=-1)
         heard *= state.alternative[:, None]
         log_e[:, first:last] = np.log(heard.sum(axis=-1)) - np.log(against)
-    return log_e, replace(state, log_likelihood=total)
+    return log_e, PromoteState(log_likelihood=total, alternative=state.alternative)
 
 
 ABORTS: Final[Resumed[AbortState]] = Resumed()

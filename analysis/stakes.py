@@ -113,15 +113,16 @@ class Stakes:
         return np.asarray(self.priors[self.at[look]])
 
 
-def advance(state: AbortState, stakes: Stakes) -> tuple[Floats, AbortState]:
+def advance(state: AbortState, stakes: Stakes, factor: Floats, weights: Floats) -> tuple[Floats, AbortState]:
     """
     Return the log evidence at each of B looks, (N, B), and where the processes stand after them.
 
     Parameters
     ----------
     state : AbortState
-        ``factor`` and ``weights`` are those of the last of these looks already.
     stakes : Stakes
+    factor, weights : (R,), (R, 7) float64
+        Of the pods, at the last of these looks.
 
     Notes
     -----
@@ -156,8 +157,8 @@ def advance(state: AbortState, stakes: Stakes) -> tuple[Floats, AbortState]:
         logs=logs,
         cash=cash[-1].copy(),  # copies: what is remembered must not keep tables of all looks alive
         prior=stakes.prior(-1).copy(),
-        factor=state.factor.copy(),
-        weights=state.weights.copy(),
+        factor=factor.copy(),
+        weights=weights.copy(),
         looks=state.looks + len(log_e),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
@@ -76,9 +76,8 @@ class _Past:
         kept, begin = (self.blocks, first) if len(self.blocks) < BLOCKS else ((), 0)
         new = tuple(column[:, begin:].copy(order="K") for column in columns)
         blocks = (*kept, new)
-        return replace(
-            self, blocks=blocks, digests=digests, nbytes=sum(each.nbytes for part in blocks for each in part)
-        )
+        nbytes = sum(each.nbytes for part in blocks for each in part)
+        return _Past(shapes=self.shapes, blocks=blocks, digests=digests, nbytes=nbytes)
 
 
 class Watched(Trail):

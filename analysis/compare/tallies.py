@@ -142,7 +142,7 @@ def _inconsistent(arms: Arms, first: int, last: int) -> BoolArray:
     found = np.zeros(arms.left_out[:, first:last].shape, dtype=bool)
     if arms.exposure == "requests":
         for bad, total in ((arms.canary_bad, arms.canary_total), (arms.baseline_bad, arms.baseline_total)):
-            events, requests = (np.nansum(side[..., first:last], axis=1) for side in (bad, total))
+            events, requests = (np.fmax(side[..., first:last], 0.0).sum(axis=1) for side in (bad, total))
             found |= events > requests * (1 + 1e-9)
     return found
 
