@@ -221,7 +221,7 @@ class Resumed(Generic[State]):
 
     def __init__(self, most: int = MOST, *, shared: bool = False) -> None:
         self._most, self._shared = most, shared
-        self._ends: dict[bytes, tuple[_Series, State]] = {}
+        self._ends: dict[bytes, tuple[Growing, State]] = {}
         _ALL.append(self)
 
     def forget(self) -> None:
@@ -264,28 +264,35 @@ class Resumed(Generic[State]):
             found, state = advance(0, None)
             if found.nbytes > LARGEST:
                 return found, state
-            series = _Series(found)
+            series = Growing(found)
             found = series.until(trail.count) if self._shared else found
         if found.nbytes <= LARGEST:
             _kept(self._ends, newest, (series, state), self._most)
         return found, state
 
 
-class _Series:
+class Growing:
     """
     Numbers of looks, (N, K, ...), with room at their end, so that a look more does not copy those before it.
 
     Parameters
     ----------
     looks : (N, K, ...) float64
-        The first of them. What follows them, or follows those that followed them, is written only once.
+        The first of them; they lie in memory as before. What follows them, or follows those that followed them, is
+        written only once.
     """
 
     def __init__(self, looks: Floats) -> None:
         count = looks.shape[1]
-        self._numbers = np.empty((looks.shape[0], count + max(ROOM, count // ROOM), *looks.shape[2:]), looks.dtype)
+        room = looks.shape[0], count + max(ROOM, count // ROOM), *looks.shape[2:]
+        self._numbers = np.empty_like(looks, shape=room)
         self._numbers[:, :count] = looks
         self._followed: dict[int, object] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """With the room."""
+        return self._numbers.nbytes
 
     def until(self, count: int) -> Floats:
         """Return the first so many looks, (N, count, ...); nobody can write into them."""
@@ -293,13 +300,13 @@ class _Series:
         found.setflags(write=False)
         return found
 
-    def followed(self, seen: int, more: Floats) -> _Series:
+    def followed(self, seen: int, more: Floats) -> Growing:
         """Return the first ``seen`` looks and ``more``: in the same place unless others follow there already."""
         count, mine = seen + more.shape[1], object()
         if count <= self._numbers.shape[1] and self._followed.setdefault(seen, mine) is mine:  # whichever thread
             self._numbers[:, seen:count] = more
             return self
-        return _Series(np.concatenate([self._numbers[:, :seen], more], axis=1))
+        return Growing(np.concatenate([self._numbers[:, :seen], more], axis=1))
 
 
 def _kept(memory: dict[bytes, Value], mark: bytes, value: Value, most: int) -> None:

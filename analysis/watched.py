@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from analysis.grid import Floats
-from analysis.resumed import LARGEST, Recalled, Trail
+from analysis.resumed import LARGEST, Growing, Recalled, Trail
 
 KEPT: Final = 256
 """Runs of which the numbers are kept: those of some thirty releases of ten questions."""
@@ -24,8 +24,6 @@ KEPT_BYTES: Final = 2**26
 """What all of them may take; those that were watched longest ago are forgotten first."""
 ALIKE: Final = 4
 """Runs with the same first look that are kept: one without its young replicas begins like one without younger ones."""
-BLOCKS: Final = 4
-"""Pieces in which the numbers of a run are kept, until they are put together again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,16 +35,16 @@ class _Past:
     ----------
     shapes : sequence of shape
         Of its columns, without the looks.
-    blocks : tuple of tuples of (N, n, ...) float64
-        The columns of some looks, one after the other.
+    columns : tuple of Growing
+        The numbers of at least its looks.
     digests : list of bytes
         Of everything before each look, and of all: K + 1.
     nbytes : int
-        Of the blocks.
+        Of the numbers.
     """
 
     shapes: Sequence[tuple[int, ...]]
-    blocks: tuple[tuple[Floats, ...], ...]
+    columns: tuple[Growing, ...]
     digests: list[bytes]
     nbytes: int = 0
 
@@ -56,16 +54,12 @@ class _Past:
         return len(self.digests) - 1
 
     def agrees(self, columns: Sequence[Floats]) -> bool:
-        """Return whether all looks that both have are the same, to the bit; the newest are read first."""
-        both, end = min(self.count, columns[0].shape[1]), self.count
-        for block in reversed(self.blocks):
-            begin = end - block[0].shape[1]
-            for mine, other in zip(block, columns, strict=True):
-                ours, theirs = mine[:, : max(both - begin, 0)], other[:, begin : min(end, both)]
-                if not (ours.view(np.uint64) == theirs.view(np.uint64)).all():
-                    return False
-            end = begin
-        return True
+        """Return whether all looks that both have are the same, to the bit."""
+        both = min(self.count, columns[0].shape[1])
+        return all(
+            (mine.until(both).view(np.uint64) == other[:, :both].view(np.uint64)).all()
+            for mine, other in zip(self.columns, columns, strict=True)
+        )
 
     def followed(self, columns: Sequence[Floats]) -> _Past:
         """Return the same with the looks that ``columns`` have more."""
@@ -73,11 +67,12 @@ class _Past:
         looks = [column[:, first:].swapaxes(0, 1).reshape(count - first, -1) for column in columns]
         for row in np.ascontiguousarray(np.concatenate(looks, axis=1)):
             digests.append(sha256(digests[-1] + row.data).digest())
-        kept, begin = (self.blocks, first) if len(self.blocks) < BLOCKS else ((), 0)
-        new = tuple(column[:, begin:].copy(order="K") for column in columns)
-        blocks = (*kept, new)
-        nbytes = sum(each.nbytes for part in blocks for each in part)
-        return _Past(shapes=self.shapes, blocks=blocks, digests=digests, nbytes=nbytes)
+        if self.columns:
+            kept = [mine.followed(first, new[:, first:]) for mine, new in zip(self.columns, columns, strict=True)]
+        else:
+            kept = [Growing(column) for column in columns]
+        nbytes = sum(each.nbytes for each in kept)
+        return _Past(shapes=self.shapes, columns=tuple(kept), digests=digests, nbytes=nbytes)
 
 
 class Watched(Trail):
@@ -99,7 +94,7 @@ class Watched(Trail):
         known = next((past for past in alike if past.agrees(self._columns)), None)
         if known is not None and known.count >= self._columns[0].shape[1]:
             return known
-        opening = known or _Past(shapes=shapes, blocks=(), digests=[sha256(repr(shapes).encode()).digest()])
+        opening = known or _Past(shapes=shapes, columns=(), digests=[sha256(repr(shapes).encode()).digest()])
         found = opening.followed(self._columns)
         others = [past for past in alike if past is not known]
         with suppress(KeyError, RuntimeError, StopIteration):  # another thread watches at the same time

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from analysis import resumed
-from analysis.resumed import BACK
-from analysis.watched import BLOCKS, KEPT, Watched, _Past
+from analysis.resumed import BACK, ROOM
+from analysis.watched import KEPT, Watched, _Past
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def marks(columns, upto):
 def test_marks_do_not_depend_on_what_was_seen_before():
     """Look by look, several at once, back again or for the first time: the same past has the same mark."""
     columns = numbers()
-    orders = [range(20, 60), range(20, 60, 7), (50, 30, 40, 31, 60), (20, 20 + BLOCKS, 20 + 2 * BLOCKS + 1)]
+    orders = [range(20, 60), range(20, 60, 7), (50, 30, 40, 31, 60), (20, 20 + ROOM, 21 + ROOM, 60)]
     for order in orders:
         watched = [marks(columns, upto) for upto in order]
         for upto, found in zip(order, watched, strict=True):
