@@ -265,16 +265,16 @@ def healthy_centres(null: Null, bad_share: Floats | None, releases: int, exposur
     return centres if len(centres) == releases else np.broadcast_to(centres, (releases, centres.shape[1]))
 
 
-def better(prepared: Prepared) -> Floats:
-    """Return, (N, K), the log evidence for "fewer bad events than stable"."""
-    return _promoted(prepared, Null(), _betters(prepared), prepared.first, prepared.first)
-
-
 def no_worse_and_better(
     prepared: Prepared, null: Null, bad_share: Floats | None, since: Integers
 ) -> tuple[Floats, Floats]:
-    """Return what `no_worse` (its alternative shaped by the first look's pods) and `better` do, as one process."""
-    limit, equal = healthy_centres(null, bad_share, len(since), prepared.exposure), _betters(prepared)
+    """
+    Return, (N, K) each, the log evidence for "within the limit" and for "fewer bad events than stable".
+
+    One process for both; the first is `no_worse` with an alternative shaped by the pods of the first look.
+    """
+    limit = healthy_centres(null, bad_share, len(since), prepared.exposure)
+    equal = np.broadcast_to(BETTER, (len(since), 2))
     starts = [_start(prepared, centres, prepared.first) for centres in (limit, equal)]
     releases, count = prepared.looks.used.shape
     first_bets = np.concatenate([since, prepared.first])
@@ -290,10 +290,6 @@ def no_worse_and_better(
     )
     log_e = np.where(np.arange(count) < first_bets[:, None], 0.0, log_e)
     return log_e[:releases], log_e[releases:]
-
-
-def _betters(prepared: Prepared) -> Floats:
-    return np.broadcast_to(BETTER, (prepared.first.shape[0], 2))
 
 
 def _beside(of_limit: float | Floats, of_equality: float, releases: int) -> Floats:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.compare.arms import better, prepare, warn_and_tolerated
+from analysis.compare.arms import no_worse, no_worse_and_better, prepare, warn_and_tolerated
 from analysis.compare.counts import demanded
+from analysis.evidence import Null
 from analysis.judge import judge
 from analysis.types import Verdict
 from analysis.weighing import weigh
@@ -66,4 +67,8 @@ def test_rows_of_a_batch_do_not_touch_each_other():
         assert list(np.flatnonzero(rows)) == [3]
         np.testing.assert_allclose(batch.warn[3], warn[0], atol=1e-9)
         np.testing.assert_allclose(batch.abort[3], demanded(warn, tolerated, ALPHAS)[0], atol=1e-9)
-        assert better(prepared).shape == warn.shape
+        limit = Null(ratio=1.5, slack=0.001)
+        both = no_worse_and_better(prepared, limit, None, prepared.first)
+        alone = no_worse(prepared, limit, None, prepared.first, prepared.first)
+        np.testing.assert_array_equal(both[0], alone)
+        assert both[1].shape == warn.shape
