@@ -77,42 +77,11 @@ class NoiseState:
     looks: int
 
 
-def over_run(
-    bad: Floats,
-    total: Floats,
-    visible: bool,
-    known: tuple[Floats, Floats] | None,
-    earlier: tuple[Floats, Floats] | None = None,
-    earlier_looks: int = 0,
-) -> NoiseOverRun:
-    """
-    Return the noise in use at every look, from history or learned while the release runs.
-
-    Parameters
-    ----------
-    bad, total : (N, R, K) float64
-        Stable replicas in the run; a look is judged with what lies strictly before it.
-    visible, known, earlier, earlier_looks
-        As of `Before`.
-
-    Notes
-    -----
-    Without history nothing is bet in the first 8 looks with stable traffic, of history and run together;
-    then the figures are learned from both and learned again at looks 8, 16, 32, ... With history the run is
-    looked at on the same schedule: if it is more than twice as dispersed as what is in use, its value is used
-    from then on.
-    """
-    bad, total = clean(bad, total)
-    before = Before(visible=visible, known=known, earlier=earlier, looks=earlier_looks)
-    found, _ = over_more(total.sum(axis=1) > 0, lambda k: (bad[..., :k], total[..., :k]), before)
-    return found
-
-
 def over_more(
     served: BoolArray, past: Past, before: Before, state: NoiseState | None = None
 ) -> tuple[NoiseOverRun, NoiseState]:
     """
-    Return the noise in use at some looks more.
+    Return the noise in use at some looks more, from history or learned while the release runs.
 
     Parameters
     ----------
@@ -130,6 +99,13 @@ def over_more(
         Of these looks.
     state : NoiseState
         To go on from.
+
+    Notes
+    -----
+    Without history nothing is bet in the first 8 looks with stable traffic, of history and run together;
+    then the figures are learned from both and learned again at looks 8, 16, 32, ... With history the run is
+    looked at on the same schedule: if it is more than twice as dispersed as what is in use, its value is used
+    from then on.
     """
     releases, count = served.shape
     state = state or _opening(before, releases)

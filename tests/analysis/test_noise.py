@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 
 from analysis.errors import InvalidInput
 from analysis.grid import POD_PRIOR, POD_SDS, Floats
-from analysis.noise import Noise, dispersion, fit, learn, neighbour_dispersion, pod_weights
-from analysis.noise_over_run import over_run
+from analysis.noise import Noise, clean, dispersion, fit, learn, neighbour_dispersion, pod_weights
+from analysis.noise_over_run import Before, NoiseOverRun, over_more
+
+
+def over_run(bad, total, visible, known, earlier=None, earlier_looks=0) -> NoiseOverRun:
+    """Return the noise of whole runs, (N, R, K), at once."""
+    bad, total = clean(bad, total)
+    before = Before(visible=visible, known=known, earlier=earlier, looks=earlier_looks)
+    return over_more(total.sum(axis=1) > 0, lambda k: (bad[..., :k], total[..., :k]), before)[0]
 
 
 def slow_dispersion(x: Floats, n: Floats) -> float:
