@@ -53,13 +53,15 @@ def step_slack(
     return np.minimum(largest, events / (requests_per_second * weight * STEP_HORIZON_S))
 
 
-def final_slack(slack: float, budget: float, requests_per_second: Floats, largest: float = LARGEST_SLACK) -> Floats:
+def final_slack(
+    slack: float | Floats, budget: float, requests_per_second: Floats, largest: float = LARGEST_SLACK
+) -> Floats:
     """
     Return the absolute slack of the last step: the question's, or what the budget allows in an hour.
 
     Parameters
     ----------
-    slack : float
+    slack : float or (...,) float64
         The question's own, >= 0.
     budget : float
         Harm budget in bad events, > 0.

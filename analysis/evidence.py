@@ -161,13 +161,6 @@ def log_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
     return np.asarray(growth)
 
 
-def summed_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
-    """Return, (N, 156), the sum of `log_likelihood` over all looks: where only the sum is needed, at a tenth of it."""
-    share, events, bad = terms(looks, null)
-    sums = np.einsum("nk,nki->ni", events, grown(share, sign))
-    return np.asarray(bad.sum(axis=1)[:, None] * (sign * NODES) - sums)
-
-
 def terms(looks: Looks, null: Null) -> tuple[Floats, Floats, Floats]:
     """Return what a look's gain is made of, (N, K) each: the canary's share, all events and its own, over phi."""
     ratio, slack = (np.asarray(each, dtype=np.float64).reshape(-1, 1) for each in (null.ratio, null.slack))
@@ -257,7 +250,7 @@ def _abort(looks: Looks, null: Null, state: AbortState | None, times: int) -> tu
             mass=every.start_mass.T[..., None],
             priors=priors.swapaxes(0, 1),
             at=at,
-            moved=moved,
+            moved=np.concatenate([moved] * times).T,
         )
         log_e[:, first:last], state = advance(state, stakes, part.pod_factor[:, -1], part.pod_weights[:, -1])
     assert state is not None
@@ -336,15 +329,6 @@ def promote_evidence(
     return PROMOTES.run(opening, looks.trail, more)
 
 
-def promoted_now(looks: Looks, null: Null, state: PromoteState) -> Floats:
-    """Return, (N,), what `promote_evidence` says at the last look, up to rounding, without the looks before it."""
-    sums = state.log_likelihood + summed_likelihood(looks, -1, null)
-    sums -= sums.max(axis=-1, keepdims=True)
-    heard = np.exp(sums, out=sums)
-    against = (heard * beliefs(looks.pod_factor[:, -1:], looks.pod_weights[:, -1:])[:, 0]).sum(axis=-1)
-    return np.asarray(np.log((heard * state.alternative).sum(axis=-1)) - np.log(against))
-
-
 def _promote(looks: Looks, null: Null, state: PromoteState, times: int, since: Integers) -> tuple[Floats, PromoteState]:
     releases, count = len(since), looks.used.shape[1]
     log_e, total = np.empty((releases, count)), state.log_likelihood
@@ -381,19 +365,20 @@ def _priors(part: Looks, state: AbortState | None) -> tuple[Floats, Integers, Bo
     """
     Return the null's beliefs about the pods, (N or 1, M, 156), which of them holds at each look, and where it moved.
 
-    Moved: the pods, or what is known of them, are others than at the look before.
+    Moved, (N, K): the pods, or what is known of them, are others than at the look before.
     """
     factor, weights = part.pod_factor, part.pod_weights
-    moved = np.ones(factor.shape[1], dtype=bool)
-    if len(moved) > 1:
-        moved[1:] = (factor[:, 1:] != factor[:, :-1]).any(axis=0)
-        moved[1:] |= (weights[:, 1:] != weights[:, :-1]).any(axis=(0, 2))
-    begun, at = moved.nonzero()[0], np.cumsum(moved) - 1
-    moved[0] = state is not None and bool(
-        (factor[:, 0] != state.factor).any() or (weights[:, 0] != state.weights).any()
-    )
-    if state is not None and len(begun) == 1 and not moved[0]:
-        return state.prior[:, None], at, moved
+    moved: BoolArray = np.zeros(factor.shape, dtype=np.bool_)
+    if moved.shape[1] > 1:
+        moved[:, 1:] = factor[:, 1:] != factor[:, :-1]
+        moved[:, 1:] |= (weights[:, 1:] != weights[:, :-1]).any(axis=2)
+    anew = np.asarray(moved.any(axis=0))
+    anew[0] = True
+    begun, at = anew.nonzero()[0], np.cumsum(anew) - 1
+    if state is not None:
+        moved[:, 0] = (factor[:, 0] != state.factor) | (weights[:, 0] != state.weights).any(axis=1)
+        if len(begun) == 1 and not moved[:, 0].any():
+            return state.prior[:, None], at, moved
     if len(factor) > 1 and bool((factor == factor[:1]).all()) and bool((weights == weights[:1]).all()):
         factor, weights = factor[:1], weights[:1]
     return beliefs(factor[:, begun], weights[:, begun]), at, moved

@@ -7,7 +7,7 @@ its kind; what is judged by its variation is not here but in ``variations.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -36,6 +36,9 @@ from analysis.sequential import Sequential
 from analysis.silences import Silence
 from analysis.types import BoolArray, Pairing
 
+Asked = tuple[Any, Record]
+"""A question, and the record that it is asked of."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
@@ -48,6 +51,8 @@ class Kind:
         Why it cannot be judged, or None.
     weigh : callable (question, policy, record, next_weight, steps)
         Evidence, or None where there is nothing to weigh; ``steps`` are the looks at which the split changed.
+    weigh_together : callable (questions with their records, policy, next_weight, steps), optional
+        What ``weigh`` says of each of several questions, for less than one by one.
     with_next_weight : callable (evidence, next_weight)
     answer : callable (question, policy, record, evidence, standing)
         What a person reads.
@@ -63,6 +68,7 @@ class Kind:
 
     silence: Callable[[Any, Record], Silence | None]
     weigh: Callable[[Any, Policy, Record, float | None, BoolArray | None], Any]
+    weigh_together: Callable[[Sequence[Asked], Policy, float | None, BoolArray | None], Sequence[Any]] | None = None
     with_next_weight: Callable[[Any, float], Any]
     answer: Callable[[Any, Policy, Record, Any, Standing], Evidence]
     counts: bool = False
@@ -70,12 +76,30 @@ class Kind:
     ages: bool = False
     causal: Callable[[QuestionRecord], bool] = lambda _: False
 
+    def weigh_all(
+        self, asked: Sequence[Asked], policy: Policy, next_weight: float | None, steps: BoolArray | None
+    ) -> Sequence[Any]:
+        """Return the evidence of several questions, each on its record."""
+        if self.weigh_together is not None:
+            return self.weigh_together(asked, policy, next_weight, steps)
+        return [self.weigh(question, policy, record, next_weight, steps) for question, record in asked]
+
 
 def _weigh_counts(
     question: Proportion, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None
 ) -> Sequential:
+    return _weigh_counts_together([(question, record)], policy, next_weight, steps)[0]
+
+
+def _weigh_counts_together(
+    asked: Sequence[Asked], policy: Policy, next_weight: float | None, steps: BoolArray | None
+) -> Sequence[Sequential]:
     del steps
-    return counts.weigh(proportions.counts_data(question, record), proportions.asked(question, policy), next_weight)
+    return counts.weigh_together(
+        [proportions.counts_data(question, record) for question, record in asked],
+        [proportions.asked(question, policy) for question, _ in asked],
+        next_weight,
+    )
 
 
 def _weigh_latency(
@@ -97,9 +121,17 @@ def _weigh_levels(
     return levels.weigh(question, policy, record, steps=steps)
 
 
+def _weigh_levels_together(
+    asked: Sequence[Asked], policy: Policy, next_weight: float | None, steps: BoolArray | None
+) -> Sequence[Sequential | None]:
+    del next_weight
+    return levels.weigh_together(asked, policy, steps=steps)
+
+
 COUNTS: Final = Kind(
     silence=proportions.silence,
     weigh=_weigh_counts,
+    weigh_together=_weigh_counts_together,
     with_next_weight=counts.with_next_weight,
     answer=explaining.evidence_of,
     counts=True,
@@ -124,6 +156,7 @@ LATENCY: Final = Kind(
 LEVELS: Final = Kind(
     silence=levels.silence,
     weigh=_weigh_levels,
+    weigh_together=_weigh_levels_together,
     with_next_weight=lambda found, _: found,
     answer=explain_levels.evidence_of,
     ages=True,

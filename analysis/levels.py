@@ -175,12 +175,25 @@ def weigh(
     steps : (K,) bool, optional
         Looks at which the traffic split had changed.
     """
-    found = record.questions.get(question.name)
-    fields = fields_of(found) if found is not None else ()
-    data = {name: each for name in fields if (each := level_data(question, record, name, steps=steps)) is not None}
-    if not data:
-        return None
-    wanted = asked(question, policy)
-    if len(data) == 1 and data.keys() & {VALUES, QUOTIENT} and wanted.scale == "auto":
-        return gauges.weigh(next(iter(data.values())), wanted)
-    return percentiles.weigh(data, wanted)
+    return weigh_together([(question, record)], policy, steps=steps)[0]
+
+
+def weigh_together(
+    asked_of: Sequence[tuple[LevelQuestion, Record]], policy: Policy, *, steps: BoolArray | None = None
+) -> list[LevelEvidence | None]:
+    """Return what `weigh` says of each of several questions, each on its record."""
+    found: list[LevelEvidence | None] = [None] * len(asked_of)
+    plain: dict[int, tuple[GaugeData, GaugeQuestion]] = {}
+    for place, (question, record) in enumerate(asked_of):
+        there = record.questions.get(question.name)
+        fields = fields_of(there) if there is not None else ()
+        data = {name: each for name in fields if (each := level_data(question, record, name, steps=steps)) is not None}
+        wanted = asked(question, policy)
+        if len(data) == 1 and data.keys() & {VALUES, QUOTIENT} and wanted.scale == "auto":
+            plain[place] = next(iter(data.values())), wanted
+        elif data:
+            found[place] = percentiles.weigh(data, wanted)
+    both = list(plain.values())
+    for place, evidence in zip(plain, gauges.weigh_together([d for d, _ in both], [q for _, q in both]), strict=True):
+        found[place] = evidence
+    return found

@@ -8,7 +8,7 @@ memo and nothing else: forgotten, or never there, the same values come out (`for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final, Generic, TypeVar
@@ -23,7 +23,9 @@ MOST: Final = 256
 LARGEST_BATCH: Final = 32
 """Releases at once from which nothing is remembered: a simulation plays each only once."""
 LARGEST: Final = 2**21
-"""Bytes of one result from which it is not remembered, so that memory has an end: tables of some 1,600 looks."""
+"""Bytes of one release from which a result is not remembered, so that memory has an end: tables of some 1,600 looks."""
+TOGETHER: Final = 4
+"""Questions that are weighed as one batch at most: what is remembered of it stays so small as that of one, fourfold."""
 FEWEST_LOOKS: Final = 16
 ROOM: Final = 16
 """Looks more that a series has room for at least, and the part of itself that it has."""
@@ -44,6 +46,14 @@ def forget() -> None:
     """Forget everything that is remembered anywhere: costs time and changes no value."""
     for each in _ALL:
         each.forget()
+
+
+def together(kin: Sequence[Hashable]) -> list[list[int]]:
+    """Return the places of what is alike, in batches of at most `TOGETHER`: of several questions as of releases."""
+    alike: dict[Hashable, list[int]] = {}
+    for place, each in enumerate(kin):
+        alike.setdefault(each, []).append(place)
+    return [places[first : first + TOGETHER] for places in alike.values() for first in range(0, len(places), TOGETHER)]
 
 
 class Trail:
@@ -249,7 +259,7 @@ class Resumed(Generic[State]):
         trail = columns if isinstance(columns, Trail) else Trail(columns)
         if trail.releases > LARGEST_BATCH or trail.count < FEWEST_LOOKS:
             return advance(0, None)
-        newest = trail.mark(trail.count, opening)
+        newest, largest = trail.mark(trail.count, opening), LARGEST * min(trail.releases, TOGETHER)
         for seen in range(trail.count, max(trail.count - BACK, 0), -1):
             kept = self._ends.get(newest if seen == trail.count else trail.mark(seen, opening))
             if kept is None:
@@ -262,11 +272,11 @@ class Resumed(Generic[State]):
             break
         else:
             found, state = advance(0, None)
-            if found.nbytes > LARGEST:
+            if found.nbytes > largest:
                 return found, state
             series = Growing(found)
             found = series.until(trail.count) if self._shared else found
-        if found.nbytes <= LARGEST:
+        if found.nbytes <= largest:
             _kept(self._ends, newest, (series, state), self._most)
         return found, state
 

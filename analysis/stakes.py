@@ -98,7 +98,7 @@ class Stakes:
         What is believed of the pods ...
     at : (B,) int
         ... at each look.
-    moved : (B,) bool
+    moved : (B, N) bool
         Where that belief is another than at the look before.
     """
 
@@ -174,10 +174,13 @@ def _beliefs(state: AbortState, stakes: Stakes, weight: Floats) -> tuple[Floats,
     moved, scale = np.ones((count, releases, 1)), np.empty((count, releases, 1))
     kept, null, prior = 1 - stakes.mass, state.null.copy(), state.prior
     for k in range(count):
-        if stakes.moved[k]:
+        here = stakes.moved[k]
+        if here.any():
             fresh = stakes.prior(k)
             null *= fresh / prior
             np.add.reduce(null, axis=1, keepdims=True, out=moved[k])
+            if not here.all():
+                moved[k, ~here] = 1.0
             null /= moved[k]
             prior = fresh
         before[k] = null
@@ -194,18 +197,21 @@ def _started(before: Floats, looks: int) -> Floats:
     """
     Return where harm takes what starts at each look, (B, N, 156).
 
-    A product may round differently with its size, so that all of one process have the same size, cut at the same looks.
+    A product may round differently with its size, so that all of up to `ROWS` processes have the same size.
     """
     count, releases, nodes = before.shape
-    together = max(1, ROWS // releases)
-    ahead = looks % together
+    if releases > ROWS:
+        return np.asarray(before @ HARM)
+    together = ROWS // releases
+    ahead, rows = looks % together, together * releases
     whole = -(-(ahead + count) // together)
-    if together > 1:
-        filled = np.zeros((whole * together, releases, nodes))
-        filled[ahead : ahead + count] = before
-        before = filled
-    found = before.reshape(whole, together * releases, nodes) @ HARM
-    return np.asarray(found.reshape(-1, releases, nodes)[ahead : ahead + count])
+    filled = np.zeros((whole * together, releases, nodes))
+    filled[ahead : ahead + count] = before
+    filled = filled.reshape(whole, rows, nodes)
+    if rows < ROWS:
+        filled = np.concatenate([filled, np.zeros((whole, ROWS - rows, nodes))], axis=1)
+    found = (filled @ HARM)[:, :rows].reshape(-1, releases, nodes)
+    return np.asarray(found[ahead : ahead + count])
 
 
 def _grown(harm: Floats, fresh: Floats, moved: Floats, weight: Floats) -> Floats:

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from analysis.grid import Floats
-from analysis.resumed import LARGEST, Growing, Recalled, Trail
+from analysis.resumed import LARGEST, TOGETHER, Growing, Recalled, Trail
 
 KEPT: Final = 256
 """Runs of which the numbers are kept: those of some thirty releases of ten questions."""
@@ -79,7 +79,7 @@ class Watched(Trail):
     """A `Trail` that remembers the numbers it was made of, if they are not too many."""
 
     def _digested(self, ends: range) -> dict[int, bytes]:
-        if sum(column.nbytes for column in self._columns) > 2 * LARGEST:
+        if sum(column.nbytes for column in self._columns) > 2 * LARGEST * min(self.releases, TOGETHER):
             return super()._digested(ends)
         digests = self._seen().digests
         return {end: digests[self._rows_until(end)] + self._lengths(end) for end in ends if end > 0}

@@ -6,7 +6,7 @@ All questions of a release weighed together: what is demanded, what speaks for h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,35 +58,45 @@ def weigh(policy: Policy, record: Record, next_weight: float | None) -> dict[str
     asked = [q for q in policy.questions if proof_of(q, record) == SEQUENTIAL]
     kinds = {q.name: kind_of(q, record) for q in asked}
     steps: BoolArray | None = None
-    for question in sorted(asked, key=lambda q: not kinds[q.name].splits):
-        kind = kinds[question.name]
-        evidence = _evidence(kind, question, policy, record, next_weight, steps)
-        if evidence is None:
-            continue
-        found[question.name] = evidence
-        if kind.splits and steps is None and evidence.first_look is not None:
-            steps = evidence.steps
-    return {q.name: found[q.name] for q in asked if q.name in found}
+    for kind in sorted(dict.fromkeys(kinds.values()), key=lambda kind: not kind.splits):
+        alike = [q for q in asked if kinds[q.name] is kind]
+        known = None if kind.splits else steps
+        found |= zip((q.name for q in alike), _evidence(kind, alike, policy, record, next_weight, known), strict=True)
+        if kind.splits:
+            steps = _steps(found[q.name] for q in asked if q.name in found)
+    return {q.name: found[q.name] for q in asked if found[q.name] is not None}
+
+
+def _steps(found: Iterable[Any]) -> BoolArray | None:
+    """Return the looks at which the traffic split changed, by the first question that shows it."""
+    return next((each.steps for each in found if each is not None and each.first_look is not None), None)
 
 
 def _evidence(
     kind: Kind,
-    question: Question,
+    questions: Sequence[Question],
     policy: Policy,
     record: Record,
     next_weight: float | None,
     steps: BoolArray | None,
-) -> Any:
-    """Return the evidence of one question, young replicas left out where they tell nothing yet."""
+) -> list[Any]:
+    """Return the evidence of questions of one kind, young replicas left out where they tell nothing yet."""
+    asked = [(q, youth.aged(q, policy, record) if kind.ages else record) for q in questions]
+    weighed = kind.weigh_all(asked, policy, next_weight, steps)
     if not kind.ages:
-        return kind.weigh(question, policy, record, next_weight, steps)
+        return list(weighed)
 
-    def weigh_part(seen: Record) -> Any:
-        known = None if steps is None else steps[: len(seen.ends)]
-        return kind.weigh(question, policy, seen, next_weight, known)
+    backed = []
+    for question, found in zip(questions, weighed, strict=True):
 
-    found = record.questions.get(question.name)
-    return youth.weighed(weigh_part, question, policy, record, causal=found is not None and kind.causal(found))
+        def again(seen: Record, question: Question = question) -> Any:
+            known = None if steps is None else steps[: len(seen.ends)]
+            return kind.weigh(question, policy, seen, next_weight, known)
+
+        there = record.questions.get(question.name)
+        causal = there is not None and kind.causal(there)
+        backed.append(youth.backed(found, again, question, policy, record, causal=causal))
+    return backed
 
 
 def with_next_weight(policy: Policy, record: Record, weighed: Weighed, next_weight: float) -> dict[str, Sequential]:

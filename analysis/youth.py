@@ -215,14 +215,27 @@ class Backed(Protocol):
 Found = TypeVar("Found", bound=Backed)
 
 
-def weighed(
-    weigh: Callable[[Record], Found | None], question: Question, policy: Policy, record: Record, *, causal: bool = False
+def aged(question: Question, policy: Policy, record: Record) -> Record:
+    """Return the record without what is too young for holds and promotions."""
+    return grown(question, record, youth_of(question, policy, record).hold)
+
+
+def backed(
+    found: Found | None,
+    weigh: Callable[[Record], Found | None],
+    question: Question,
+    policy: Policy,
+    record: Record,
+    *,
+    causal: bool = False,
 ) -> Found | None:
     """
-    Return the evidence of a question without what is too young for it.
+    Return the evidence of a question without what is too young for an abort.
 
     Parameters
     ----------
+    found : evidence or None
+        Of what is `aged`.
     weigh : callable
         Evidence of a record, or None where there is nothing to weigh; it has ``abort`` and ``backed``.
     question : Question
@@ -235,11 +248,10 @@ def weighed(
     Returns
     -------
     evidence or None
-        Weighed on replicas that are old enough for holds and promotions. Where it speaks for an abort it does so only
-        as far as those that are old enough for aborts say it too.
+        ``found``; where it speaks for an abort it does so only as far as replicas that are old enough for aborts say it
+        too.
     """
     young = youth_of(question, policy, record)
-    found = weigh(grown(question, record, young.hold))
     if found is None or young.abort <= young.hold or not (loud := (found.abort > 0).nonzero()[0]).size:
         return found
     last = int(loud[-1]) if causal else len(found.abort) - 1

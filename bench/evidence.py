@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis import resumed
-from analysis.compare.arms import final_demand, no_worse, prepare
-from analysis.compare.counts import CountsData, CountsQuestion, arms_of, weigh
+from analysis.compare.arms import prepare
+from analysis.compare.claims import final_demand, no_worse
+from analysis.compare.counts import CountsData, CountsQuestion, weigh
+from analysis.compare.counts_arms import arms_of
 from analysis.compare.effects import effect
 from analysis.evidence import Null, abort_evidence
 from tests.calibration.measures import judged

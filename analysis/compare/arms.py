@@ -7,31 +7,20 @@ that is judged; never by how the events of a look are split.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
 from analysis.compare.tallies import tallies
-from analysis.demand import LARGEST_SLACK, final_slack, next_weight, step_slack
-from analysis.evidence import (
-    Integers,
-    Looks,
-    Null,
-    PromoteState,
-    abort_evidence,
-    promote_evidence,
-    promote_start,
-    promoted_now,
-)
+from analysis.demand import LARGEST_SLACK
+from analysis.evidence import Integers, Looks
 from analysis.exposure import Exposure, pod_factor, seen_and_settled
 from analysis.grid import Floats
 from analysis.noise import FEWEST_LOOKS
 from analysis.stakes import start_masses
 from analysis.types import BoolArray
-
-UNKNOWN_SHARES = np.array([1e-4, 1e-3, 1e-2, 1e-1])
-UNKNOWN_RATES = np.array([0.1, 1.0, 10.0, 100.0])  # of the slack, where a share would depend on a unit
-BETTER = np.log(np.array([1.25, 2.0]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,6 +45,14 @@ class History:
     looks: int = 0
     bad: Floats | None = None
     total: Floats | None = None
+
+    def chosen(self, at: Integers | slice) -> History:
+        """Return what was known of some releases."""
+        learned, traffic = (
+            None if pair is None else (pair[0][at], pair[1][at]) for pair in (self.learned, self.traffic)
+        )
+        bad, total = (None if looks is None else looks[at] for looks in (self.bad, self.total))
+        return History(learned=learned, traffic=traffic, looks=self.looks, bad=bad, total=total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,6 +87,42 @@ class Arms:
     swapped: bool = False
     exposure: Exposure = "requests"
     history: History = History()
+
+
+def batch_of(arms: Sequence[Arms]) -> Arms:
+    """Return several releases of one shape, with looks of the same lengths and histories that tell as much, as one."""
+    if len(arms) == 1:
+        return arms[0]
+    told = [each.history for each in arms]
+    return Arms(
+        canary_bad=np.concatenate([each.canary_bad for each in arms]),
+        canary_total=np.concatenate([each.canary_total for each in arms]),
+        baseline_bad=np.concatenate([each.baseline_bad for each in arms]),
+        baseline_total=np.concatenate([each.baseline_total for each in arms]),
+        left_out=np.concatenate([each.left_out for each in arms]),
+        seconds=arms[0].seconds,
+        visible=arms[0].visible,
+        swapped=arms[0].swapped,
+        exposure=arms[0].exposure,
+        history=History(
+            learned=_pairs([each.learned for each in told]),
+            traffic=_pairs([each.traffic for each in told]),
+            looks=told[0].looks,
+            bad=_joined([each.bad for each in told]),
+            total=_joined([each.total for each in told]),
+        ),
+    )
+
+
+def _joined(parts: Sequence[Floats | None]) -> Floats | None:
+    """Return what all releases have, or None if none has it."""
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else None
+
+
+def _pairs(parts: Sequence[tuple[Floats, Floats] | None]) -> tuple[Floats, Floats] | None:
+    there = [part for part in parts if part is not None]
+    return (np.concatenate([one for one, _ in there]), np.concatenate([two for _, two in there])) if there else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -131,6 +164,21 @@ class Prepared:
     exposure: Exposure = "requests"
     _traffic: dict[bytes, Traffic] = field(default_factory=dict, init=False, repr=False)
 
+    def chosen(self, rows: Integers) -> Prepared:
+        """Return the releases of ``rows``, in that order; of one row as views."""
+        at = slice(int(rows[0]), int(rows[0]) + 1) if len(rows) == 1 else rows
+        return replace(
+            self,
+            looks=self.looks.chosen(rows),
+            history=self.history.chosen(at),
+            **{name: getattr(self, name)[at] for name in _BY_RELEASE},
+        )
+
+    @property
+    def each(self) -> list[Prepared]:
+        """The releases one by one."""
+        return [self] if len(self.first) == 1 else [self.chosen(np.array([row])) for row in range(len(self.first))]
+
     def traffic(self, before: Integers) -> Traffic:
         """Return what `traffic` does: the demands of the last step and of the running one often ask the same."""
         asked = before.tobytes()
@@ -146,6 +194,12 @@ class Prepared:
     def knows(self, known: Traffic) -> bool:
         """Return whether the traffic of one release is known by now, so that a demand can be made of it."""
         return self.history.traffic is not None or bool(known.since[0] < self.steps.shape[1])
+
+
+_BY_RELEASE: Final = (
+    "steps", "first", "canary_total", "stable_bad", "stable_total", "stable_looks", "empty", "inconsistent",
+    "overruled",
+)  # fmt: skip
 
 
 def prepare(arms: Arms) -> Prepared:
@@ -192,123 +246,6 @@ def prepare(arms: Arms) -> Prepared:
     )
 
 
-def warn_and_tolerated(prepared: Prepared, ratio: float, slack: float) -> tuple[Floats, Floats]:
-    """
-    Return the evidence for "worse than stable" and for "worse than tolerated", at every look.
-
-    Parameters
-    ----------
-    prepared : Prepared
-    ratio, slack : float
-        Tolerance of the question.
-
-    Returns
-    -------
-    log_warn, log_tolerated : (N, K) float64
-        Logs of the e-processes against ``p_c <= p_s`` and ``p_c <= ratio p_s + slack``.
-    """
-    releases = prepared.first.shape[0]
-    ratios = np.repeat([1.0, ratio], releases)
-    slacks = np.repeat([0.0, slack], releases)
-    log_e, _ = abort_evidence(prepared.looks, Null(ratio=ratios, slack=slacks), times=2)
-    return log_e[:releases], log_e[releases:]
-
-
-def no_worse(prepared: Prepared, null: Null, bad_share: Floats | None, since: Integers, opening: Integers) -> Floats:
-    """
-    Return the evidence for "within the limit" from looks ``since`` on, at every look.
-
-    Parameters
-    ----------
-    prepared : Prepared
-    null : Null
-        The limit: ``p_c >= ratio p_s + slack``.
-    bad_share : (N,) float64 or None
-        Of stable, for where a healthy release lies; None: equal parts at four orders of magnitude.
-    since : (N,) int
-        First look that may bet.
-    opening : (N,) int
-        Look whose pods shape the alternative.
-
-    Returns
-    -------
-    (N, K) float64
-        Log evidence; 0 before ``since``.
-    """
-    centres = healthy_centres(null, bad_share, len(since), prepared.exposure)
-    return _promoted(prepared, null, centres, since, opening)
-
-
-def no_worse_now(prepared: Prepared, null: Null, bad_share: Floats | None, since: Integers) -> Floats:
-    """Return, (N,), the last look of `no_worse` that opens with its first bet, up to rounding, without those before."""
-    looks = prepared.looks
-    count = looks.used.shape[1]
-    centres = healthy_centres(null, bad_share, len(since), prepared.exposure)
-    state = _start(prepared, centres, since)
-    return promoted_now(looks.without(np.arange(count) < since[:, None]), null, state)
-
-
-def healthy_centres(null: Null, bad_share: Floats | None, releases: int, exposure: Exposure = "requests") -> Floats:
-    """
-    Return, (N, M), the log ratios below the limit at which a release as good as stable lies.
-
-    Unknown shares lie anywhere from 0.01 % to 10 %, unknown rates of another exposure from a tenth to a hundred times
-    the slack: the same for the default slack of a share.
-    """
-    ratio, slack = (np.asarray(each).reshape(-1, 1) for each in (null.ratio, null.slack))
-    if bad_share is not None:
-        centres = np.log(ratio + slack / bad_share[:, None])
-    elif exposure == "requests":
-        centres = np.log(ratio + slack / UNKNOWN_SHARES[None, :])
-    else:
-        centres = np.log(ratio + np.where(slack > 0, 1.0, 0.0) / UNKNOWN_RATES[None, :])
-    return centres if len(centres) == releases else np.broadcast_to(centres, (releases, centres.shape[1]))
-
-
-def no_worse_and_better(
-    prepared: Prepared, null: Null, bad_share: Floats | None, since: Integers
-) -> tuple[Floats, Floats]:
-    """
-    Return, (N, K) each, the log evidence for "within the limit" and for "fewer bad events than stable".
-
-    One process for both; the first is `no_worse` with an alternative shaped by the pods of the first look.
-    """
-    limit = healthy_centres(null, bad_share, len(since), prepared.exposure)
-    equal = np.broadcast_to(BETTER, (len(since), 2))
-    starts = [_start(prepared, centres, prepared.first) for centres in (limit, equal)]
-    releases, count = prepared.looks.used.shape
-    first_bets = np.concatenate([since, prepared.first])
-    log_e, _ = promote_evidence(
-        prepared.looks,
-        Null(ratio=_beside(null.ratio, 1.0, releases), slack=_beside(null.slack, 0.0, releases)),
-        PromoteState(
-            log_likelihood=np.concatenate([each.log_likelihood for each in starts]),
-            alternative=np.concatenate([each.alternative for each in starts]),
-        ),
-        times=2,
-        since=first_bets,
-    )
-    log_e = np.where(np.arange(count) < first_bets[:, None], 0.0, log_e)
-    return log_e[:releases], log_e[releases:]
-
-
-def _beside(of_limit: float | Floats, of_equality: float, releases: int) -> Floats:
-    return np.concatenate([np.broadcast_to(of_limit, releases), np.full(releases, of_equality)])
-
-
-def _start(prepared: Prepared, centres: Floats, opening: Integers) -> PromoteState:
-    looks = prepared.looks
-    rows, opening = np.arange(len(opening)), np.minimum(opening, looks.used.shape[1] - 1)
-    return promote_start(centres, looks.pod_factor[rows, opening], looks.pod_weights[rows, opening])
-
-
-def _promoted(prepared: Prepared, null: Null, centres: Floats, since: Integers, opening: Integers) -> Floats:
-    looks = prepared.looks
-    early = np.arange(looks.used.shape[1]) < since[:, None]
-    log_e, _ = promote_evidence(looks, null, _start(prepared, centres, opening), since=since)
-    return np.where(early, 0.0, log_e)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Traffic:
     """Requests per second of both sides, stable's bad share, and the first look that may use them; each (N,)."""
@@ -316,6 +253,12 @@ class Traffic:
     requests_per_second: Floats
     bad_share: Floats
     since: Integers
+
+    def chosen(self, at: Integers | slice) -> Traffic:
+        """Return the traffic of some releases."""
+        return Traffic(
+            requests_per_second=self.requests_per_second[at], bad_share=self.bad_share[at], since=self.since[at]
+        )
 
 
 def traffic(prepared: Prepared, before: Integers) -> Traffic:
@@ -352,38 +295,3 @@ def traffic(prepared: Prepared, before: Integers) -> Traffic:
         bad_share=(bad + 0.5) / (stable + 1 if prepared.exposure == "requests" else np.where(stable > 0, stable, 1.0)),
         since=np.where(enough, np.maximum(until, prepared.first), count),
     )
-
-
-def final_demand(prepared: Prepared, slack: float, budget: float) -> tuple[Floats, Traffic]:
-    """Return the slack of the last step, (N,), and the traffic it came from; where ``since`` is K it is unknown."""
-    known = prepared.traffic(np.zeros_like(prepared.first))
-    rate = np.where(known.requests_per_second > 0, known.requests_per_second, np.inf)
-    return final_slack(slack, budget, rate, prepared.largest_slack), known
-
-
-def step_demand(
-    prepared: Prepared, start: Integers, end: Integers, budget: float, weight: Floats | None
-) -> tuple[Floats, Traffic]:
-    """
-    Return the slack of the next step, (N,), and the traffic it came from.
-
-    Parameters
-    ----------
-    prepared : Prepared
-    start, end : (N,) int
-        Looks ``start <= k < end`` ran at the present weight.
-    budget : float
-    weight : (N,) float64 or None
-        The canary's next share; None: from the observed one.
-    """
-    known = prepared.traffic(start)
-    if weight is None:
-        look = np.arange(prepared.steps.shape[1])
-        inside = (look >= start[:, None]) & (look < end[:, None])
-        canary = np.where(inside, prepared.canary_total, 0.0).sum(axis=1)
-        stable = np.where(inside, prepared.stable_total, 0.0).sum(axis=1)
-        weight = next_weight(canary / np.where(canary + stable > 0, canary + stable, 1.0))
-    rate = np.where(known.requests_per_second > 0, known.requests_per_second, np.inf)
-    with np.errstate(invalid="ignore"):
-        slack = step_slack(budget, rate, known.bad_share, weight, prepared.largest_slack)
-    return np.where(np.isfinite(rate), slack, 0.0), known

@@ -9,20 +9,14 @@ those who did not order, whose ratio says little when few do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from analysis.compare.arms import (
-    Arms,
-    History,
-    Prepared,
-    final_demand,
-    no_worse_and_better,
-    prepare,
-    warn_and_tolerated,
-)
+from analysis.compare.arms import Prepared, batch_of, prepare
+from analysis.compare.claims import final_demand, no_worse_and_better, warn_and_tolerated
+from analysis.compare.counts_arms import arms_of, kin_of
 from analysis.compare.counts_flags import flags, noise_source
 from analysis.compare.steps import StepEvidence, step_evidence
 from analysis.demand import next_weight as default_next
@@ -30,8 +24,9 @@ from analysis.errors import InvalidInput
 from analysis.evidence import Null, log_likelihood
 from analysis.exposure import Exposure
 from analysis.grid import POD_SDS, Floats
-from analysis.noise import FEWEST_LOOKS, Noise
+from analysis.noise import Noise
 from analysis.policy import Alphas
+from analysis.resumed import together
 from analysis.types import BoolArray, Direction
 
 
@@ -298,68 +293,70 @@ def weigh(data: CountsData, question: CountsQuestion, next_weight: float | None 
     InvalidInput
         If ``next_weight`` lies outside (0, 1].
     """
+    return weigh_together([data], [question], next_weight)[0]
+
+
+def weigh_together(
+    data: Sequence[CountsData], questions: Sequence[CountsQuestion], next_weight: float | None = None
+) -> list[CountsEvidence]:
+    """
+    Return what `weigh` says of each of several questions of one release, to the last bit.
+
+    Those that are alike are one batch, which costs little more than one of them.
+
+    Raises
+    ------
+    InvalidInput
+        If ``next_weight`` lies outside (0, 1].
+    """
     if next_weight is not None and not 0 < next_weight <= 1:
         raise InvalidInput(f"must lie in (0, 1], got {next_weight!r}", "/next_weight")
-    prepared = prepare(arms_of(data, question))
-    source = noise_source(data, prepared)
-    warn, tolerated = warn_and_tolerated(prepared, question.ratio, question.slack)
-    final, known = final_demand(prepared, question.slack, question.harm_budget)
+    found: dict[int, CountsEvidence] = {}
+    for places in together([kin_of(*each) for each in zip(data, questions, strict=True)]):
+        batch = _weigh_alike([data[place] for place in places], [questions[place] for place in places], next_weight)
+        found |= zip(places, batch, strict=True)
+    return [found[place] for place in range(len(data))]
+
+
+def _weigh_alike(
+    data: Sequence[CountsData], questions: Sequence[CountsQuestion], next_weight: float | None
+) -> Iterator[CountsEvidence]:
+    """Yield the evidence of questions that have everything of `kin_of` in common."""
+    ratio, slack = (np.array([getattr(question, name) for question in questions]) for name in ("ratio", "slack"))
+    budget = questions[0].harm_budget
+    prepared = prepare(batch_of([arms_of(*each) for each in zip(data, questions, strict=True)]))
+    each = prepared.each
+    warn, tolerated = warn_and_tolerated(prepared, ratio, slack)
+    final, known = final_demand(prepared, slack, budget)
     share = known.bad_share if prepared.history.traffic is not None else None
-    promote, praise = no_worse_and_better(prepared, Null(ratio=question.ratio, slack=final), share, known.since)
-    by_step = step_evidence(prepared, question.ratio, question.harm_budget, next_weight)
-    return CountsEvidence(
-        question=question,
-        ends=data.ends,
-        prepared=prepared,
-        warn=warn[0],
-        tolerated=tolerated[0],
-        abort=demanded(warn[0], tolerated[0], question.alphas),
-        promote=promote[0],
-        by_step=by_step,
-        better=praise[0],
-        slack_final=float(final[0]) if prepared.knows(known) else None,
-        phi=float(prepared.looks.phi[0, -1]),
-        pod_sd=float(np.sqrt(prepared.looks.pod_weights[0, -1] @ POD_SDS**2)),
-        noise_source=source,
-        next_weight=next_weight if next_weight is not None else _following(prepared),
-        flags=flags(data, prepared, source),
-    )
+    promote, praise = no_worse_and_better(prepared, Null(ratio=ratio, slack=final), share, known.since)
+    by_step = step_evidence(prepared, ratio, budget, next_weight, each)
+    for row, (asked, question, alone) in enumerate(zip(data, questions, each, strict=True)):
+        source = noise_source(asked, alone)
+        yield CountsEvidence(
+            question=question,
+            ends=asked.ends,
+            prepared=alone,
+            warn=warn[row],
+            tolerated=tolerated[row],
+            abort=demanded(warn[row], tolerated[row], question.alphas),
+            promote=promote[row],
+            by_step=by_step[row],
+            better=praise[row],
+            slack_final=float(final[row]) if alone.knows(known.chosen(slice(row, row + 1))) else None,
+            phi=float(alone.looks.phi[0, -1]),
+            pod_sd=float(np.sqrt(alone.looks.pod_weights[0, -1] @ POD_SDS**2)),
+            noise_source=source,
+            next_weight=next_weight if next_weight is not None else _following(alone),
+            flags=flags(asked, alone, source),
+        )
 
 
 def with_next_weight(evidence: CountsEvidence, next_weight: float) -> CountsEvidence:
     """Return the same evidence for another next weight, in (0, 1]: only the step's demand is weighed anew."""
     question = evidence.question
-    by_step = step_evidence(evidence.prepared, question.ratio, question.harm_budget, next_weight)
+    (by_step,) = step_evidence(evidence.prepared, question.ratio, question.harm_budget, next_weight)
     return replace(evidence, by_step=by_step, next_weight=next_weight)
-
-
-def arms_of(data: CountsData, question: CountsQuestion) -> Arms:
-    """Return one release as a batch of one."""
-    noise = data.history
-    learned = traffic = None
-    if noise is not None and noise.source == "history":
-        learned = (np.array([noise.phi]), np.array([noise.pod_weights]))
-    if noise is not None and noise.looks >= FEWEST_LOOKS and noise.requests_per_second > 0:
-        traffic = (np.array([noise.requests_per_second]), np.array([noise.bad_share]))
-    history = History(
-        learned=learned,
-        traffic=traffic,
-        looks=noise.looks if noise is not None else 0,
-        bad=None if data.earlier_bad is None else data.earlier_bad[None],
-        total=None if data.earlier_total is None else data.earlier_total[None],
-    )
-    return Arms(
-        canary_bad=data.canary_bad[None],
-        canary_total=data.canary_total[None],
-        baseline_bad=data.baseline_bad[None],
-        baseline_total=data.baseline_total[None],
-        left_out=data.left_out[None],
-        seconds=data.seconds,
-        visible=data.visible,
-        swapped=question.swapped,
-        exposure=question.exposure,
-        history=history,
-    )
 
 
 def _following(prepared: Prepared) -> float | None:

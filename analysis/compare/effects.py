@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from analysis.bounds import confidence, reachable_abort, reachable_promote
-from analysis.compare.arms import healthy_centres
+from analysis.compare.claims import healthy_centres
 from analysis.compare.counts import CountsEvidence
 from analysis.evidence import Null
 from analysis.grid import Floats

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import numpy as np
@@ -64,6 +65,19 @@ class GaugeArms:
         """Return some slots of a side as they are compared: those that are left out as missing."""
         seen = np.where(self.left_out[:, None, slots], np.nan, side[..., slots])
         return compared(seen, self.scale)
+
+
+def batch_of(arms: Sequence[GaugeArms]) -> GaugeArms:
+    """Return several releases of one shape, with the same looks and scale, as one."""
+    if len(arms) == 1:
+        return arms[0]
+    return replace(
+        arms[0],
+        canary=np.concatenate([each.canary for each in arms]),
+        baseline=np.concatenate([each.baseline for each in arms]),
+        history=np.concatenate([each.history for each in arms]),
+        left_out=np.concatenate([each.left_out for each in arms]),
+    )
 
 
 class Side:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -44,6 +45,14 @@ class Scales:
         """Return level and kind of scale of looks ``first … count - 1``, (N, P)."""
         looks = np.minimum(np.arange(first, count), self.level.shape[1] - 1)
         return self.level.take(looks, axis=1), self.ratio.take(looks, axis=1)
+
+
+def batch_of_scales(scales: Sequence[Scales]) -> Scales:
+    """Return the scales of several releases as one."""
+    level, ratio, learned = (
+        np.concatenate([getattr(each, name) for each in scales]) for name in ("level", "ratio", "learned")
+    )
+    return Scales(level=level, ratio=ratio, learned=learned)
 
 
 def scales_of(baseline: Floats, history: Floats, upto: Integers, scale: Scale, mark: bytes | None = None) -> Scales:

@@ -19,7 +19,7 @@ import numpy as np
 
 from analysis.compare.counts import demanded
 from analysis.compare.gauge_arms import GaugeArms
-from analysis.compare.gauge_curves import GaugeQuestion, curves, looked
+from analysis.compare.gauge_curves import GaugeQuestion, Looked, curves, looked
 from analysis.compare.gauge_scale import Integers, Scale
 from analysis.compare.paired import Paired, differences, pair
 from analysis.errors import InvalidInput
@@ -213,8 +213,18 @@ def weigh(data: GaugeData, question: GaugeQuestion) -> GaugeEvidence:
     GaugeEvidence
         Never NaN. Too little data, missing pods, a level that was always zero are evidence of 0, with a flag.
     """
-    marks = [] if data.steps is None else [int(k) for k in np.flatnonzero(data.steps) if k > 0]
-    found = looked(data.arms(question.scale), question, marks)
+    return weigh_together([data], [question])[0]
+
+
+def weigh_together(data: Sequence[GaugeData], questions: Sequence[GaugeQuestion]) -> list[GaugeEvidence]:
+    """Return what `weigh` says of each of several questions, to the last bit: those that are alike are one batch."""
+    marks = [[] if each.steps is None else [k for k in np.flatnonzero(each.steps).tolist() if k > 0] for each in data]
+    arms = [each.arms(question.scale) for each, question in zip(data, questions, strict=True)]
+    found = looked(arms, questions, marks)
+    return [_evidence(*each) for each in zip(data, questions, found, strict=True)]
+
+
+def _evidence(data: GaugeData, question: GaugeQuestion, found: Looked) -> GaugeEvidence:
     paired, evidence = found.paired, found.curves
     return GaugeEvidence(
         question=question, data=data, paired=paired, warn=evidence.warn[0], tolerated=evidence.tolerated[0],

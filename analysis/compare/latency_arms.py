@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,21 +109,11 @@ class Asked:
 
 
 def _asked(rows: Prepared, edges: WeighedEdges) -> Asked:
-    asked, traffic = edges.asked, rows.history.traffic
-    at = slice(int(asked[0]), int(asked[0]) + 1) if len(asked) == 1 else asked
-    history = rows.history if traffic is None else replace(rows.history, traffic=(traffic[0][at], traffic[1][at]))
-    chosen = replace(
-        rows, looks=rows.looks.chosen(asked), history=history, **{name: getattr(rows, name)[at] for name in _OF_ROWS}
-    )
+    at = edges.asked
     return Asked(
-        rows=chosen, release=edges.release[at], slo=edges.slo[at], slope=edges.slope[at], weights=edges.asked_weights
-    )
-
-
-_OF_ROWS: Final = (
-    "steps", "first", "canary_total", "stable_bad", "stable_total", "stable_looks", "empty", "inconsistent",
-    "overruled",
-)  # fmt: skip
+        rows=rows.chosen(at), release=edges.release[at], slo=edges.slo[at], slope=edges.slope[at],
+        weights=edges.asked_weights,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis import words
 from analysis.bounds import LEVEL, confidence, reachable_promote
-from analysis.compare.arms import healthy_centres
+from analysis.compare.claims import healthy_centres
 from analysis.compare.latency import LatencyEvidence
 from analysis.evidence import Null
 from analysis.likelihoods import against_equality

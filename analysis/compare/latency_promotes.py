@@ -13,16 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from analysis.compare.arms import (
-    BETTER,
-    Prepared,
-    Traffic,
-    final_demand,
-    healthy_centres,
-    no_worse,
-    no_worse_now,
-    step_demand,
-)
+from analysis.compare.arms import Prepared, Traffic
+from analysis.compare.claims import BETTER, final_demand, healthy_centres, no_worse, no_worse_now, step_demand
 from analysis.compare.latency_arms import Asked, PreparedLatency
 from analysis.compare.latency_parts import (
     AbortParts,

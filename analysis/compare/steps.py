@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from analysis.compare.arms import Prepared, Traffic, no_worse, no_worse_now, step_demand
+from analysis.compare.arms import Prepared, Traffic
+from analysis.compare.claims import no_worse, no_worse_now, step_demand
 from analysis.evidence import Integers, Null
 from analysis.grid import Floats
 
@@ -47,9 +48,71 @@ class StepEvidence:
         return self._drawn[0]
 
 
+def step_evidence(
+    prepared: Prepared,
+    ratio: float | Floats,
+    harm_budget: float,
+    next_weight: float | None,
+    each: Sequence[Prepared] | None = None,
+) -> list[StepEvidence]:
+    """
+    Return P_step of each of N releases over all its weight steps; it begins at 0 with each.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    ratio : float or (N,) float64
+        Of the tolerance; its slack follows from the budget.
+    harm_budget : float
+        Extra bad events that the next weight may cost in its first hour.
+    next_weight : float or None
+        The canary's next share, in (0, 1]; None: it follows from the observed one, as it does for closed steps.
+    each : sequence of Prepared, optional
+        The releases one by one, where there are several.
+    """
+    releases, count = prepared.steps.shape
+    bounds = [[0, *np.flatnonzero(marks).tolist(), count] for marks in prepared.steps]
+    start = np.array([some[-2] for some in bounds])
+    running = _demand(prepared, start, count, ratio, harm_budget, next_weight)
+    now = no_worse_now(running.part, running.null, running.share, running.since)
+    slack, ratios = np.asarray(running.null.slack), np.broadcast_to(ratio, releases)
+    found = []
+    for row, alone in enumerate(each or [prepared]):
+        known = running.known.chosen(slice(row, row + 1))
+        found.append(
+            StepEvidence(
+                now=float(now[row]),
+                slack=float(slack[row]) if alone.knows(known) else None,
+                known=known,
+                draw=_Drawing(alone, bounds[row], float(ratios[row]), harm_budget, next_weight),
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawing:
+    """Works out log P_step of one release at every look: looks between ``bounds`` ran at one weight each."""
+
+    prepared: Prepared
+    bounds: Sequence[int]
+    ratio: float
+    harm_budget: float
+    next_weight: float | None
+
+    def __call__(self) -> Floats:
+        *closed, running = itertools.pairwise(self.bounds)
+        steps = [(span, None) for span in closed] + [(running, self.next_weight)]
+        return np.concatenate([self._step(span, weight) for span, weight in steps])
+
+    def _step(self, span: tuple[int, int], weight: float | None) -> Floats:
+        step = _demand(self.prepared, np.array(span[:1]), span[1], self.ratio, self.harm_budget, weight)
+        return np.asarray(no_worse(step.part, step.null, step.share, step.since, step.since)[0])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Demand:
-    """What one weight step is held to: its looks, the limit, stable's share (None: unknown), the first look to bet."""
+    """What weight steps are held to: their looks, the limit, stable's share (None: unknown), the first look to bet."""
 
     part: Prepared
     null: Null
@@ -58,44 +121,18 @@ class _Demand:
     known: Traffic
 
 
-def step_evidence(prepared: Prepared, ratio: float, harm_budget: float, next_weight: float | None) -> StepEvidence:
-    """
-    Return P_step of one release over all its weight steps; it begins at 0 with each.
-
-    Parameters
-    ----------
-    prepared : Prepared
-        Of one release.
-    ratio : float
-        Of the tolerance; its slack follows from the budget.
-    harm_budget : float
-        Extra bad events that the next weight may cost in its first hour.
-    next_weight : float or None
-        The canary's next share, in (0, 1]; None: it follows from the observed one, as it does for closed steps.
-    """
-    bounds = [0, *(int(k) for k in np.flatnonzero(prepared.steps[0])), prepared.steps.shape[1]]
-    weight = None if next_weight is None else np.array([next_weight])
-    running = _demand(prepared, bounds[-2], bounds[-1], ratio, harm_budget, weight)
-
-    def draw() -> Floats:
-        closed = [_demand(prepared, *span, ratio, harm_budget, None) for span in itertools.pairwise(bounds[:-1])]
-        return np.concatenate([no_worse(s.part, s.null, s.share, s.since, s.since)[0] for s in (*closed, running)])
-
-    now = no_worse_now(running.part, running.null, running.share, running.since)
-    slack = float(np.reshape(running.null.slack, -1)[0])
-    return StepEvidence(
-        now=float(now[0]), slack=slack if prepared.knows(running.known) else None, known=running.known, draw=draw
-    )
-
-
 def _demand(
-    prepared: Prepared, start: int, end: int, ratio: float, harm_budget: float, weight: Floats | None
+    prepared: Prepared, start: Integers, end: int, ratio: float | Floats, harm_budget: float, weight: float | None
 ) -> _Demand:
-    slack, known = step_demand(prepared, np.array([start]), np.array([end]), harm_budget, weight)
+    """Return what steps are held to that began at look ``start``, (N,), and ended before look ``end``."""
+    ends, first = np.full_like(start, end), int(start.min())
+    weights = None if weight is None else np.full(len(start), weight)
+    slack, known = step_demand(prepared, start, ends, harm_budget, weights)
+    looks = prepared.looks.between(first, end)
     return _Demand(
-        part=replace(prepared, looks=prepared.looks.between(start, end)),
+        part=prepared if looks is prepared.looks else replace(prepared, looks=looks),
         null=Null(ratio=ratio, slack=slack),
         share=known.bad_share if prepared.history.traffic is not None else None,
-        since=np.clip(known.since, start, None) - start,
+        since=np.maximum(known.since, start) - first,
         known=known,
     )

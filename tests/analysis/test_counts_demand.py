@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.compare.arms import final_demand, step_demand
+from analysis.compare.claims import final_demand, step_demand
 from analysis.compare.counts import CountsQuestion, weigh, with_next_weight
 from analysis.compare.effects import (
     counts_by_step,

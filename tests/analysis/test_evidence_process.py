@@ -20,7 +20,6 @@ from analysis.evidence import (
     log_likelihood,
     promote_evidence,
     promote_start,
-    summed_likelihood,
 )
 from analysis.grid import HARM, NODES, POD_PRIOR, Floats, alternative, null_weights
 from analysis.likelihoods import against_equality, gained
@@ -280,14 +279,6 @@ def test_operations_do_not_depend_on_traffic():
             sys.setprofile(None)
         calls.append(len(seen))
     assert calls[0] == calls[1] > 0
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_the_sum_of_all_looks_is_the_sum_of_each(sign):
-    """Asked for at once, and node by node, it is what the looks give one by one."""
-    looks, null = ramp(3), Null(ratio=1.5, slack=0.001)
-    each = log_likelihood(looks, sign, null)
-    np.testing.assert_allclose(summed_likelihood(looks, sign, null), each.sum(axis=1), rtol=1e-10, atol=1e-10)
 
 
 def test_what_looks_say_against_equality_is_what_each_says_of_either_side():

@@ -9,6 +9,8 @@ import pytest
 
 from analysis import evidence, resumed
 from analysis.compare import counts
+from analysis.compare.arms import prepare
+from analysis.compare.counts_arms import arms_of
 from analysis.compare.latency import weigh
 from analysis.compare.latency_noise import stable_of
 from analysis.compare.latency_parts import LatencyQuestion
@@ -30,7 +32,7 @@ def forgetful():
 
 
 def prepared(looks):
-    return counts.prepare(counts.arms_of(release(looks=looks), counts.CountsQuestion())).looks
+    return prepare(arms_of(release(looks=looks), counts.CountsQuestion())).looks
 
 
 @pytest.mark.parametrize("harm", [False, True])
@@ -116,7 +118,7 @@ def test_going_on_is_bit_for_bit_what_a_replay_is(history, back):
         earlier_bad=rng.poisson(2.0, (4, history)) * 1.0 if history else None,
         earlier_total=np.full((4, history), 200.0) if history else None,
     )  # fmt: skip
-    looks = counts.prepare(counts.arms_of(data, counts.CountsQuestion())).looks
+    looks = prepare(arms_of(data, counts.CountsQuestion())).looks
     start = evidence.promote_start(np.array([[0.4]]), looks.pod_factor[:, 0], looks.pod_weights[:, 0])
 
     def both(upto):

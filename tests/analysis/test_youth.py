@@ -11,7 +11,7 @@ from analysis import resumed
 from analysis.kinds import kind_of
 from analysis.policy import Gauge, Latency, Looks
 from analysis.types import Pairing, Side, State, Verdict
-from analysis.youth import born, grown, waiting, weighed, youth_of
+from analysis.youth import aged, backed, born, grown, waiting, youth_of
 from tests.analysis.latency_examples import EDGES, counts
 from tests.analysis.record_examples import START, errors, judged, pods, policy, proportion, question, record
 
@@ -213,10 +213,13 @@ def test_older_replicas_are_weighed_only_where_an_abort_has_to_be_backed(name):
         lengths.append(len(seen.ends))
         return kind.weigh(asked, wanted, seen, None, None)
 
-    whole = weighed(weigh, asked, wanted, found)
-    part = weighed(weigh, asked, wanted, found, causal=True)
+    def weighed(seen, **how):
+        return backed(weigh(aged(asked, wanted, seen)), weigh, asked, wanted, seen, **how)
+
+    whole = weighed(found)
+    part = weighed(found, causal=True)
     looks = len(found.ends)
-    again = weighed(weigh, asked, wanted, found.until(float(found.ends[-2])), causal=True)
+    again = weighed(found.until(float(found.ends[-2])), causal=True)
     assert lengths[4:] == [looks - 1], "what older replicas said of the first looks is remembered"
     assert np.array_equal(again.abort, whole.abort[:-1])
     assert lengths[:3] == [looks, looks, looks]

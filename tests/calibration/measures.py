@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import bdtrc
 
-from analysis.compare.arms import Prepared, final_demand, no_worse, prepare, warn_and_tolerated
+from analysis.compare.arms import Prepared, prepare
+from analysis.compare.claims import final_demand, no_worse, warn_and_tolerated
 from analysis.compare.counts import demanded
 from analysis.evidence import Null, log_likelihood
 from analysis.grid import Floats

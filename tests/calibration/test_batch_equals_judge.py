@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.compare.arms import no_worse, no_worse_and_better, prepare, warn_and_tolerated
+from analysis.compare.arms import prepare
+from analysis.compare.claims import no_worse, no_worse_and_better, warn_and_tolerated
 from analysis.compare.counts import demanded
 from analysis.evidence import Null
 from analysis.judge import judge

@@ -15,7 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from analysis.compare.arms import Arms, History, Prepared, final_demand, no_worse, prepare, warn_and_tolerated
+from analysis.compare.arms import Arms, History, Prepared, prepare
+from analysis.compare.claims import final_demand, no_worse, warn_and_tolerated
 from analysis.compare.counts import demanded
 from analysis.demand import step_slack
 from analysis.evidence import Null

@@ -1,0 +1,234 @@
+"""Questions that are weighed as one batch say what each of them says alone, whatever is asked beside it."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis import levels, resumed, weighing
+from analysis.compare import counts, gauges
+from analysis.compare.counts import CountsData, CountsQuestion
+from analysis.compare.gauge_curves import GaugeQuestion
+from analysis.compare.gauges import GaugeData
+from analysis.policy import Gauge, Policy
+from analysis.record import Record
+from analysis.resumed import TOGETHER, together
+from analysis.types import Direction
+from tests.analysis.counts_examples import history, release
+from tests.analysis.kinds_examples import every_kind
+from tests.analysis.kinds_examples import release as kinds_release
+from tests.analysis.record_examples import counted, policy, proportion, record
+
+CURVES = ("warn", "tolerated", "abort", "promote", "step", "better")
+LOOKS = 40
+
+
+@pytest.fixture(autouse=True)
+def forgetful():
+    resumed.forget()
+
+
+def same(one, other):
+    """Assert that two questions have the same evidence, up to the rounding of a product of another size."""
+    for name in CURVES:
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-12, atol=1e-12, err_msg=name)
+    for name in ("flags", "noise_source", "first_look", "step_start"):
+        assert getattr(one, name) == getattr(other, name), name
+
+
+def steps(*looks):
+    """Return what the canary's pod serves, rising fourfold at each of some looks."""
+    return np.full((1, LOOKS), 150.0) * 4.0 ** np.searchsorted(looks, np.arange(LOOKS), side="right")
+
+
+def stepped(*looks, **more):
+    served = steps(*looks)
+    return release(canary_total=served, canary_bad=np.random.default_rng(9).poisson(0.01 * served) * 1.0, **more)
+
+
+LEFT_OUT = np.isin(np.arange(LOOKS), [3, 4, 21])
+FEW: dict[str, Any] = {"history": None, "earlier_bad": np.full((10, 5), 3.0), "earlier_total": np.full((10, 5), 285.0)}
+ASKED: dict[str, list[tuple[CountsData, CountsQuestion]]] = {
+    "good and bad": [
+        (release(1), CountsQuestion()),
+        (release(2, ratio=3.0), CountsQuestion(ratio=2.0, slack=0.01)),
+        (release(3, ratio=0.3), CountsQuestion(ratio=1.2)),
+    ],
+    "nothing known before": [
+        (release(seed, ratio=ratio, history=None), CountsQuestion()) for seed, ratio in ((1, 1.0), (2, 4.0), (3, 0.5))
+    ],
+    "a few looks known": [(release(seed, **FEW), CountsQuestion()) for seed in (1, 2)],
+    "other pasts": [(release(1), CountsQuestion()), (release(2, history=history(3, share=0.02)), CountsQuestion())],
+    "looks left out": [(release(1), CountsQuestion()), (release(2, left_out=LEFT_OUT), CountsQuestion())],
+    "weight steps at other looks": [
+        (stepped(12), CountsQuestion()),
+        (stepped(20, 30, seed=2), CountsQuestion(ratio=3.0)),
+        (release(3), CountsQuestion()),
+    ],
+    "a canary that comes late": [
+        (release(1), CountsQuestion()),
+        (replace(release(2), canary_total=np.where(np.arange(LOOKS) < 9, 0.0, 150.0)[None]), CountsQuestion()),
+    ],
+    "unlike ones": [
+        (release(1), CountsQuestion()),
+        (release(2, canary=(3, 50.0)), CountsQuestion()),
+        (release(3, ratio=2.0), CountsQuestion(direction=Direction.DECREASE)),
+        (release(4), CountsQuestion(exposure="units")),
+        (release(5, visible=False, baseline_bad=np.full((1, LOOKS), 30.0), baseline_total=np.full((1, LOOKS), 2850.0)),
+         CountsQuestion()),
+    ],
+    "more than one batch holds": [(release(seed), CountsQuestion(ratio=1 + seed / 4)) for seed in range(2 * TOGETHER)],
+    "endless evidence": [
+        (release(1, ratio=40.0, canary=(1, 9e5)), CountsQuestion()),
+        (release(2, canary=(1, 9e5)), CountsQuestion()),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ASKED)
+@pytest.mark.parametrize("weight", [None, 0.5])
+def test_counts_weighed_together_are_those_weighed_alone(case: str, weight: float | None):
+    """Every curve, flag and demand of each question, in the order of the questions."""
+    data, questions = zip(*ASKED[case], strict=True)
+    found = counts.weigh_together(data, questions, weight)
+    for each, one, question in zip(found, data, questions, strict=True):
+        resumed.forget()
+        alone = counts.weigh(one, question, weight)
+        same(each, alone)
+        assert each.question is question
+        for name in ("slack_final", "phi", "pod_sd", "next_weight", "slack_step", "requests_per_second", "bad_share"):
+            assert getattr(each, name) == pytest.approx(getattr(alone, name), rel=1e-12), name
+        assert each.by_step.now == pytest.approx(alone.by_step.now, rel=1e-12, abs=1e-12)
+        same(counts.with_next_weight(each, 0.9), counts.with_next_weight(alone, 0.9))
+        np.testing.assert_allclose(
+            each.without_looks([7]).abort, alone.without_looks([7]).abort, rtol=1e-12, atol=1e-12
+        )
+
+
+def cut(data: CountsData, looks: int) -> CountsData:
+    """Return the first looks of a release."""
+    by_look = [each.name for each in fields(data) if each.name not in ("visible", "history")]
+    there = [name for name in by_look if getattr(data, name) is not None and not name.startswith("earlier")]
+    return replace(data, **{name: getattr(data, name)[..., :looks] for name in there})
+
+
+@pytest.mark.parametrize("case", ["good and bad", "nothing known before", "weight steps at other looks"])
+def test_a_batch_that_is_watched_is_the_one_weighed_at_once(case: str):
+    """Look by look with what is remembered, and from nothing: the same digits."""
+    data, questions = zip(*ASKED[case], strict=True)
+
+    def digits(looks: int) -> list[bytes]:
+        found = counts.weigh_together([cut(each, looks) for each in data], questions)
+        return [np.r_[getattr(each, name), each.by_step.now].tobytes() for each in found for name in CURVES]
+
+    watched = [digits(looks) for looks in range(15, LOOKS + 1, 5)]
+    for looks, found in zip(range(15, LOOKS + 1, 5), watched, strict=True):
+        resumed.forget()
+        assert digits(looks) == found
+
+
+def level(seed: int, *, stable: int = 6, shift: float = 1.0, height: float = 10.0, before: int = 80) -> GaugeData:
+    rng = np.random.default_rng(seed)
+    sides = (height + rng.normal(0, 1, (pods, LOOKS)) for pods in (stable, 3))
+    return GaugeData(
+        baseline=next(sides),
+        canary=next(sides) + (shift - 1) * 10.0,
+        ends=np.linspace(30.0, 30.0 * LOOKS, LOOKS),
+        history=height + rng.normal(0, 1, (stable, before)) if before else None,
+        steps=np.isin(np.arange(LOOKS), [0, 25]),
+    )
+
+
+GAP = np.where(np.arange(LOOKS) == 31, 0.01, 1.0)
+LEVELS: dict[str, list[tuple[GaugeData, GaugeQuestion]]] = {
+    "good and bad": [
+        (level(1), GaugeQuestion()),
+        (level(2, shift=1.8), GaugeQuestion(ratio=1.5, slack=0.1)),
+        (level(3, shift=0.5), GaugeQuestion(direction=Direction.DECREASE)),
+    ],
+    "nothing known before": [(level(seed, before=0), GaugeQuestion()) for seed in (1, 2)],
+    "near zero and far from it": [(level(1), GaugeQuestion()), (level(2, height=0.0), GaugeQuestion())],
+    "one that all but vanishes": [
+        (level(1), GaugeQuestion()),
+        (replace(level(2), baseline=level(2).baseline * GAP), GaugeQuestion()),
+        (replace(level(3), baseline=level(3).baseline * GAP), GaugeQuestion()),
+    ],
+    "unlike ones": [
+        (level(1), GaugeQuestion()),
+        (level(2, stable=4), GaugeQuestion()),
+        (replace(level(3), traffic=0.2), GaugeQuestion()),
+        (level(4), GaugeQuestion(scale="log")),
+        (replace(level(5), steps=None), GaugeQuestion()),
+    ],
+    "more than one batch holds": [(level(seed), GaugeQuestion(slack=seed / 9)) for seed in range(TOGETHER + 2)],
+}
+
+
+@pytest.mark.parametrize("case", LEVELS)
+def test_levels_weighed_together_are_those_weighed_alone(case: str):
+    """Every curve and flag of each question, in the order of the questions."""
+    data, questions = zip(*LEVELS[case], strict=True)
+    found = gauges.weigh_together(data, questions)
+    for each, one, question in zip(found, data, questions, strict=True):
+        resumed.forget()
+        same(each, gauges.weigh(one, question))
+        assert (each.question, each.data) == (question, one)
+
+
+def widely() -> tuple[Policy, Record]:
+    """Return a release of every kind with several questions of some."""
+    found, whole = kinds_release(harm=True), every_kind()
+    more = {"retries": counted(60, 2.0), "late": counted(60, np.where(np.arange(60) < 20, 1.0, 6.0))}
+    more |= dict.fromkeys(("memory", "threads"), found.questions["cpu"])
+    added = (
+        proportion("retries"),
+        proportion("late"),
+        *(Gauge(name=n, query="x{$side}") for n in ("memory", "threads")),
+    )
+    asked = replace(whole, questions=(*whole.questions, *added))
+    return asked, record({**found.questions, **more})
+
+
+def test_a_question_is_weighed_as_if_nothing_else_were_asked():
+    """Of every kind: neither those before it nor those after it change what it says, nor does their order."""
+    asked, found = widely()
+    whole = weighing.weigh(asked, found, None)
+    turned = weighing.weigh(replace(asked, questions=tuple(reversed(asked.questions))), found, None)
+    assert list(whole) == [q.name for q in asked.questions if q.name in whole]
+    for name, each in whole.items():
+        resumed.forget()
+        few = tuple(q for q in asked.questions if q.name in ("error-rate", name))  # the first shows the traffic split
+        same(each, weighing.weigh(replace(asked, questions=few), found, None)[name])
+        same(each, turned[name])
+
+
+def test_a_question_without_data_is_passed_over_among_others():
+    """A level of which a side has no value at all stands between two that have."""
+    asked, found = widely()
+    there = found.questions["memory"]
+    empty = replace(there.canary, fields={name: values * np.nan for name, values in there.canary.fields.items()})
+    found = replace(found, questions={**found.questions, "memory": replace(there, canary=empty)})
+    names = [("cpu", found), ("memory", found), ("threads", found)]
+    weighed = levels.weigh_together([(asked.question(name), seen) for name, seen in names], asked)
+    assert [each is None for each in weighed] == [False, True, False]
+    assert "memory" not in weighing.weigh(asked, found, None)
+
+
+def test_batches_are_small_and_keep_what_is_alike_together():
+    """Every place once, in turn, at most so many in one batch."""
+    kin = ["a", "b", "a", "c", *["a"] * TOGETHER]
+    assert together(kin) == [[0, 2, *range(4, 2 + TOGETHER)], [2 + TOGETHER, 3 + TOGETHER], [1], [3]]
+    assert together([]) == []
+
+
+def test_a_muted_question_among_many_changes_no_digit_of_the_others():
+    """It is in the batch, and nothing but its own row is its own."""
+    found = record({name: counted(60, 1.0 + n) for n, name in enumerate(("error-rate", "timeouts", "retries"))})
+    both = [proportion(), proportion("timeouts")]
+    one = weighing.weigh(policy(*both), found, None)
+    two = weighing.weigh(policy(*both, proportion("retries", muted=True)), found, None)
+    for name in one:
+        same(one[name], two[name])
