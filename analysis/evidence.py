@@ -92,8 +92,8 @@ class Looks:
         return replace(self, used=self.used & ~left_out) if left_out.any() else self
 
     def chosen(self, rows: Integers) -> Looks:
-        """Return the releases of ``rows``, in that order; of one row as views."""
-        places = slice(int(rows[0]), int(rows[0]) + 1) if len(rows) == 1 else rows
+        """Return the releases of ``rows``, in that order; of rows that follow each other as views."""
+        places = adjacent(rows)
         part = Looks(**{name: getattr(self, name)[places] for name in READ})
         return part.told_by(self._trail[0].named(rows.tobytes())) if self._trail else part
 
@@ -107,6 +107,12 @@ class Looks:
         if times == 1:
             return self
         return Looks(**{name: np.concatenate([getattr(self, name)] * times) for name in READ})
+
+
+def adjacent(rows: Integers) -> Integers | slice:
+    """Return rows that follow each other as a slice, of which arrays give views; others as they are."""
+    first, last = (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
+    return slice(first, last + 1) if last - first == len(rows) - 1 and (rows[1:] > rows[:-1]).all() else rows
 
 
 READ: Final = tuple(each.name for each in fields(Looks) if each.init)

@@ -105,9 +105,17 @@ def _weigh_counts_together(
 def _weigh_latency(
     question: Latency, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None
 ) -> Sequential | None:
+    return _weigh_latency_together([(question, record)], policy, next_weight, steps)[0]
+
+
+def _weigh_latency_together(
+    asked: Sequence[Asked], policy: Policy, next_weight: float | None, steps: BoolArray | None
+) -> Sequence[Sequential | None]:
     del steps
-    data = latencies.latency_data(question, record)
-    return None if data is None else latency.weigh(data, latencies.asked(question, policy), next_weight)
+    data = {place: each for place, one in enumerate(asked) if (each := latencies.latency_data(*one)) is not None}
+    questions = [latencies.asked(asked[place][0], policy) for place in data]
+    found = dict(zip(data, latency.weigh_together(list(data.values()), questions, next_weight), strict=True))
+    return [found.get(place) for place in range(len(asked))]
 
 
 def _weigh_levels(
@@ -147,6 +155,7 @@ RATES: Final = Kind(
 LATENCY: Final = Kind(
     silence=latencies.silence,
     weigh=_weigh_latency,
+    weigh_together=_weigh_latency_together,
     with_next_weight=latency.with_next_weight,
     answer=explain_latency.evidence_of,
     splits=True,

@@ -25,6 +25,8 @@ LARGEST: Final = 1e250
 """Evidence that numbers hold; what lies beyond is kept as logarithms, which costs time."""
 ROWS: Final = 16
 """Rows of one product with the harm matrix."""
+MOST_ROWS: Final = 128
+"""Processes of one look that are cut into such products: several questions with several edges each."""
 
 
 def start_masses(steps: BoolArray, first: NDArray[np.int64]) -> Floats:
@@ -197,20 +199,21 @@ def _started(before: Floats, looks: int) -> Floats:
     """
     Return where harm takes what starts at each look, (B, N, 156).
 
-    A product may round differently with its size, so that all of up to `ROWS` processes have the same size.
+    A product may round differently with its size, so that all have the same, but those of a large batch.
     """
     count, releases, nodes = before.shape
-    if releases > ROWS:
+    if releases > MOST_ROWS:
         return np.asarray(before @ HARM)
-    together = ROWS // releases
+    together = max(1, ROWS // releases)
     ahead, rows = looks % together, together * releases
     whole = -(-(ahead + count) // together)
     filled = np.zeros((whole * together, releases, nodes))
     filled[ahead : ahead + count] = before
     filled = filled.reshape(whole, rows, nodes)
-    if rows < ROWS:
-        filled = np.concatenate([filled, np.zeros((whole, ROWS - rows, nodes))], axis=1)
-    found = (filled @ HARM)[:, :rows].reshape(-1, releases, nodes)
+    if rows % ROWS:
+        filled = np.concatenate([filled, np.zeros((whole, -rows % ROWS, nodes))], axis=1)
+    products = filled.reshape(-1, ROWS, nodes) @ HARM
+    found = products.reshape(whole, -1, nodes)[:, :rows].reshape(-1, releases, nodes)
     return np.asarray(found[ahead : ahead + count])
 
 

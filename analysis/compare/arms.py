@@ -8,14 +8,13 @@ that is judged; never by how the events of a look are split.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from analysis.compare.tallies import tallies
 from analysis.demand import LARGEST_SLACK
-from analysis.evidence import Integers, Looks
+from analysis.evidence import Integers, Looks, adjacent
 from analysis.exposure import Exposure, pod_factor, seen_and_settled
 from analysis.grid import Floats
 from analysis.noise import FEWEST_LOOKS
@@ -165,17 +164,26 @@ class Prepared:
     _traffic: dict[bytes, Traffic] = field(default_factory=dict, init=False, repr=False)
 
     def chosen(self, rows: Integers) -> Prepared:
-        """Return the releases of ``rows``, in that order; of one row as views."""
-        at = slice(int(rows[0]), int(rows[0]) + 1) if len(rows) == 1 else rows
-        return replace(
-            self,
+        """Return the releases of ``rows``, in that order; of rows that follow each other as views."""
+        at = adjacent(rows)
+        return Prepared(
             looks=self.looks.chosen(rows),
+            steps=self.steps[at],
+            first=self.first[at],
+            canary_total=self.canary_total[at],
+            stable_bad=self.stable_bad[at],
+            stable_total=self.stable_total[at],
+            stable_looks=self.stable_looks[at],
+            seconds=self.seconds,
+            empty=self.empty[at],
+            inconsistent=self.inconsistent[at],
+            overruled=self.overruled[at],
             history=self.history.chosen(at),
-            **{name: getattr(self, name)[at] for name in _BY_RELEASE},
+            exposure=self.exposure,
         )
 
     @property
-    def each(self) -> list[Prepared]:
+    def one_by_one(self) -> list[Prepared]:
         """The releases one by one."""
         return [self] if len(self.first) == 1 else [self.chosen(np.array([row])) for row in range(len(self.first))]
 
@@ -194,12 +202,6 @@ class Prepared:
     def knows(self, known: Traffic) -> bool:
         """Return whether the traffic of one release is known by now, so that a demand can be made of it."""
         return self.history.traffic is not None or bool(known.since[0] < self.steps.shape[1])
-
-
-_BY_RELEASE: Final = (
-    "steps", "first", "canary_total", "stable_bad", "stable_total", "stable_looks", "empty", "inconsistent",
-    "overruled",
-)  # fmt: skip
 
 
 def prepare(arms: Arms) -> Prepared:

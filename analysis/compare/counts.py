@@ -325,7 +325,7 @@ def _weigh_alike(
     ratio, slack = (np.array([getattr(question, name) for question in questions]) for name in ("ratio", "slack"))
     budget = questions[0].harm_budget
     prepared = prepare(batch_of([arms_of(*each) for each in zip(data, questions, strict=True)]))
-    each = prepared.each
+    each = prepared.one_by_one
     warn, tolerated = warn_and_tolerated(prepared, ratio, slack)
     final, known = final_demand(prepared, slack, budget)
     share = known.bad_share if prepared.history.traffic is not None else None

@@ -8,7 +8,7 @@ histogram the second (``tails.py``); their e-values are averaged for an abort, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,11 +19,13 @@ from analysis.compare.latency_flags import flags, noise_source
 from analysis.compare.latency_noise import LatencyNoise, learn
 from analysis.compare.latency_parts import LatencyQuestion, abort_parts, row_null
 from analysis.compare.latency_promotes import promote_parts, step_evidence
+from analysis.compare.latency_together import batch_of, each_against, each_prepared, kin_of
 from analysis.compare.scores import Shift
 from analysis.compare.steps import StepEvidence
 from analysis.errors import InvalidInput
 from analysis.evidence import Null, log_likelihood
 from analysis.grid import Floats
+from analysis.resumed import together
 from analysis.sequential import Older, backed
 from analysis.types import BoolArray
 
@@ -275,38 +277,71 @@ def weigh(data: LatencyData, question: LatencyQuestion, next_weight: float | Non
     InvalidInput
         If ``next_weight`` lies outside (0, 1], or a count is negative or infinite.
     """
+    return weigh_together([data], [question], next_weight)[0]
+
+
+def weigh_together(
+    data: Sequence[LatencyData], questions: Sequence[LatencyQuestion], next_weight: float | None = None
+) -> list[LatencyEvidence]:
+    """
+    Return what `weigh` says of each of several questions of one release, up to rounding.
+
+    Those that are alike are one batch, which costs less than each of them alone.
+
+    Raises
+    ------
+    InvalidInput
+        As `weigh`.
+    """
     if next_weight is not None and not 0 < next_weight <= 1:
         raise InvalidInput(f"must lie in (0, 1], got {next_weight!r}", "/next_weight")
-    arms, moved = arms_of(data, question)
-    prepared = prepare(arms)
-    found = abort_parts(prepared, question)
-    final = promote_parts(prepared, question, found, better=True)
+    arms = [arms_of(*each) for each in zip(data, questions, strict=True)]
+    found: dict[int, LatencyEvidence] = {}
+    for places in together([kin_of(one, question) for (one, _), question in zip(arms, questions, strict=True)]):
+        some = [(data[place], *arms[place]) for place in places]
+        found |= zip(places, _weigh_alike(some, questions[places[0]], next_weight), strict=True)
+    return [found[place] for place in range(len(data))]
+
+
+def _weigh_alike(
+    some: Sequence[tuple[LatencyData, LatencyArms, bool]], question: LatencyQuestion, next_weight: float | None
+) -> Iterator[LatencyEvidence]:
+    """Yield the evidence of data with everything of `kin_of` in common, of which some have an edge that moved."""
+    prepared = prepare(batch_of([arms for _, arms, _ in some]))
+    against = abort_parts(prepared, question)
+    final = promote_parts(prepared, question, against, better=True)
     assert final.better is not None
-    evidence = LatencyEvidence(
-        question=question,
-        edges=data.edges,
-        ends=data.ends,
-        prepared=prepared,
-        shift=found.shift,
-        edge_warn=found.edge_warn,
-        edge_tolerated=found.edge_tolerated,
-        score_warn=found.score_warn[0],
-        score_tolerated=found.score_tolerated[0],
-        warn=found.warn[0],
-        tolerated=found.tolerated[0],
-        abort=demanded(found.warn[0], found.tolerated[0], question.alphas),
-        promote=final.promote[0],
-        better=final.better[0],
-        by_step=step_evidence(prepared, question, next_weight, found.shift),
-        slack_final=float(final.slack[0]) if final.known.any() else None,
-        noise_source=noise_source(prepared),
-    )
-    return replace(evidence, flags=flags(data, evidence, moved))
+    each = each_prepared(prepared)
+    by_step = step_evidence(prepared, question, next_weight, against.shift, each)
+    parts = zip(some, each, each_against(against, prepared.edges), by_step, strict=True)
+    for row, ((data, _, moved), alone, found, step) in enumerate(parts):
+        of_row = prepared.asked.release == row
+        slack, known = final.slack[of_row], final.known[of_row]
+        evidence = LatencyEvidence(
+            question=question,
+            edges=data.edges,
+            ends=data.ends,
+            prepared=alone,
+            shift=found.shift,
+            edge_warn=found.edge_warn,
+            edge_tolerated=found.edge_tolerated,
+            score_warn=found.score_warn[0],
+            score_tolerated=found.score_tolerated[0],
+            warn=found.warn[0],
+            tolerated=found.tolerated[0],
+            abort=demanded(found.warn[0], found.tolerated[0], question.alphas),
+            promote=final.promote[row],
+            better=final.better[row],
+            by_step=step,
+            slack_final=float(slack[0]) if known.any() else None,
+            noise_source=noise_source(alone),
+        )
+        yield replace(evidence, flags=flags(data, evidence, moved))
 
 
 def with_next_weight(evidence: LatencyEvidence, next_weight: float) -> LatencyEvidence:
     """Return the same evidence for another next weight, in (0, 1]: only the step's demand is weighed anew."""
-    by_step = step_evidence(evidence.prepared, evidence.question, next_weight, evidence.shift)
+    (by_step,) = step_evidence(evidence.prepared, evidence.question, next_weight, evidence.shift)
     return replace(evidence, by_step=by_step)
 
 

@@ -108,7 +108,8 @@ class Asked:
         return replace(self, rows=replace(self.rows, looks=self.rows.looks.without(left_out)))
 
 
-def _asked(rows: Prepared, edges: WeighedEdges) -> Asked:
+def asked_of(rows: Prepared, edges: WeighedEdges) -> Asked:
+    """Return those of the rows at which a promotion is asked."""
     at = edges.asked
     return Asked(
         rows=rows.chosen(at), release=edges.release[at], slo=edges.slo[at], slope=edges.slope[at],
@@ -208,7 +209,7 @@ def prepare(arms: LatencyArms) -> PreparedLatency:
         shift=shift,
         rows=counted,
         edges=edges,
-        asked=_asked(counted, edges),
+        asked=asked_of(counted, edges),
         steps=steps,
         used=used,
         empty=~used & ~arms.left_out,

@@ -207,7 +207,7 @@ def _least(score: Floats, asked: Asked, edges: Floats, provable: BoolArray) -> F
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Demand:
-    """What one weight step of one release is held to: its looks, the limits, and the traffic they came from."""
+    """What one weight step is held to: its looks, the limits, and the traffic they came from."""
 
     start: int
     end: int
@@ -219,47 +219,76 @@ class _Demand:
 
 
 def step_evidence(
-    prepared: PreparedLatency, question: LatencyQuestion, next_weight: float | None, whole: Shift
-) -> StepEvidence:
+    prepared: PreparedLatency,
+    question: LatencyQuestion,
+    next_weight: float | None,
+    whole: Shift,
+    each: Sequence[PreparedLatency] | None = None,
+) -> list[StepEvidence]:
     """
-    Return P_step of one release over all its weight steps; it begins at 0 with each.
+    Return P_step of each of N releases over all its weight steps; it begins at 0 with each.
 
     Parameters
     ----------
     prepared : PreparedLatency
-        Of one release.
     question : LatencyQuestion
     next_weight : float or None
         The canary's next share, in (0, 1]; None: it follows from the observed one, as it does for closed steps.
     whole : Shift
         Of all looks, for a run without steps.
+    each : sequence of PreparedLatency, optional
+        The releases one by one, where there are several.
     """
-    asked, count = prepared.asked, prepared.used.shape[1]
-    bounds = [0, *(int(k) for k in np.flatnonzero(prepared.steps[0]) if k), count]
-    running = _demand(asked, question, (bounds[-2], count), next_weight)
+    asked, count, alone = prepared.asked, prepared.used.shape[1], each or [prepared]
+    bounds = [[0, *(k for k in np.flatnonzero(marks).tolist() if k), count] for marks in prepared.steps]
+    start = bounds[0][-2]
+    if any(some[-2] != start for some in bounds):  # each has its own looks
+        parts = zip(alone, whole.one_by_one, strict=True)
+        return [found for one, shift in parts for found in step_evidence(one, question, next_weight, shift)]
+    running = _demand(asked, question, (start, count), next_weight, len(bounds))
     shift = whole
-    if running.start:
-        begun = Origin(trail=prepared.origin.trail.after(running.start), frame=prepared.origin.frame)
-        shift = shift_over(prepared.shift.between(running.start, count), begun)
-    now = shift.between(count - running.start - 1, count - running.start).within(running.limit[:, None])
+    if start:
+        begun = Origin(trail=prepared.origin.trail.after(start), frame=prepared.origin.frame)
+        shift = shift_over(prepared.shift.between(start, count), begun)
+    now = shift.between(count - start - 1, count - start).within(running.limit[:, None])
     edges = np.zeros((0, 1))
     if len(asked.release):
         edges = no_worse_now(running.rows, running.null, _share(asked, running.known), running.since)[:, None]
+    least = _least(now, asked, edges, prepared.provable[:, -1:])
+    found = []
+    for row, one in enumerate(alone):
+        own = np.flatnonzero(asked.release == row)
+        known = running.known.chosen(own)
+        found.append(
+            StepEvidence(
+                now=float(least[row, 0]),
+                slack=float(np.asarray(running.null.slack)[own[0]]) if (known.since < count).any() else None,
+                known=known,
+                draw=_Drawing(one, question, bounds[row], next_weight),
+            )
+        )
+    return found
 
-    def draw() -> Floats:
-        closed = [_demand(asked, question, span, None) for span in itertools.pairwise(bounds[:-1])]
-        return np.concatenate([_drawn(prepared, each) for each in (*closed, running)])
 
-    known = bool(len(asked.release)) and bool((running.known.since < count).any())
-    return StepEvidence(
-        now=float(_least(now, asked, edges, prepared.provable[:, -1:])[0, 0]),
-        slack=float(np.reshape(running.null.slack, -1)[0]) if known else None,
-        known=running.known,
-        draw=draw,
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawing:
+    """Works out log P_step of one release at every look: looks between ``bounds`` ran at one weight each."""
+
+    prepared: PreparedLatency
+    question: LatencyQuestion
+    bounds: Sequence[int]
+    next_weight: float | None
+
+    def __call__(self) -> Floats:
+        *closed, running = itertools.pairwise(self.bounds)
+        steps = [(span, None) for span in closed] + [(running, self.next_weight)]
+        asked = self.prepared.asked
+        return np.concatenate([_drawn(self.prepared, _demand(asked, self.question, *step)) for step in steps])
 
 
-def _demand(asked: Asked, question: LatencyQuestion, span: tuple[int, int], next_weight: float | None) -> _Demand:
+def _demand(
+    asked: Asked, question: LatencyQuestion, span: tuple[int, int], next_weight: float | None, releases: int = 1
+) -> _Demand:
     count, (start, end) = len(asked.release), span
     weight = None if next_weight is None else np.full(count, next_weight)
     slack, known = step_demand(asked.rows, np.full(count, start), np.full(count, end), question.harm_budget, weight)
@@ -269,7 +298,7 @@ def _demand(asked: Asked, question: LatencyQuestion, span: tuple[int, int], next
         end=end,
         rows=asked.rows if looks is asked.rows.looks else replace(asked.rows, looks=looks),
         null=Null(ratio=question.exceedance, slack=slack),
-        limit=_shift_limit(1, asked, question, slack, known.bad_share),
+        limit=_shift_limit(releases, asked, question, slack, known.bad_share),
         since=np.maximum(known.since, start) - start,
         known=known,
     )

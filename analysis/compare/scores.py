@@ -185,6 +185,12 @@ class Shift:
         """(8 N, K) everything that is known of it, one series after the other."""
         return np.concatenate([getattr(self, name) for name in SHIFT])
 
+    @property
+    def one_by_one(self) -> list[Shift]:
+        """The releases one by one."""
+        rows = range(len(self.mean))
+        return [Shift(**{name: getattr(self, name)[row : row + 1] for name in SHIFT}) for row in rows]
+
     def between(self, first: int, last: int) -> Shift:
         """Return looks ``first <= k < last``."""
         return Shift(**{name: getattr(self, name)[:, first:last] for name in SHIFT})
