@@ -135,11 +135,20 @@ def _added(sums: Sums, looks: Looks, ratio: Floats, late: BoolArray) -> Sums:
     return Sums(columns=np.add.reduce(table, axis=1), largest=np.minimum(sums.largest, largest))  # look after look
 
 
+def _table(share: Floats) -> Floats:
+    """Return what `analysis.evidence.grown` does of one release, (K, 156), for which it was asked a look ago."""
+    return np.asarray(TABLES.run(b"", (share,), lambda seen, _: (grown(share[:, seen:], -1), None))[0][0])
+
+
+TABLES: Final[Resumed[None]] = Resumed(32, shared=True)
+"""What earlier calls computed; a table takes a megabyte, so they are few."""
+
+
 def _at_once(looks: Looks, ratio: Floats, slack: Floats) -> Floats:
     """Return the same sum, (N, 156), of all looks anew."""
     found = np.empty((len(ratio), len(NODES)))
     for row in range(len(found)):
         null = Null(ratio=ratio[row : row + 1], slack=slack[row : row + 1])
         share, events, bad = terms(looks.chosen(np.array([row])), null)
-        found[row] = -bad.sum() * NODES - np.einsum("k,ki->i", events[0], grown(share, -1)[0])
+        found[row] = -bad.sum() * NODES - np.einsum("k,ki->i", events[0], _table(share))
     return found

@@ -102,12 +102,6 @@ class Looks:
         self._trail[:] = [trail]
         return self
 
-    def stacked(self, times: int) -> Looks:
-        """Return every release ``times`` times, to run several nulls as one batch."""
-        if times == 1:
-            return self
-        return Looks(**{name: np.concatenate([getattr(self, name)] * times) for name in READ})
-
 
 def adjacent(rows: Integers) -> Integers | slice:
     """Return rows that follow each other as a slice, of which arrays give views; others as they are."""
@@ -141,7 +135,7 @@ class PromoteState:
     alternative: Floats
 
 
-def log_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
+def log_likelihood(looks: Looks, sign: Sign, null: Null, *, times: int = 1, since: Integers | None = None) -> Floats:
     """
     Return what every node of the grid earns at every look.
 
@@ -153,48 +147,57 @@ def log_likelihood(looks: Looks, sign: Sign, null: Null) -> Floats:
         1: the canary's ratio lies above the null's (abort); -1: below it (promote).
     null : Null
         Ratio and slack of the boundary.
+    times : int, default 1
+        Nulls of each release, all releases one after the other: then both its numbers have shape (times N,).
+    since : (times N,) int, optional
+        Looks before it are skipped.
 
     Returns
     -------
-    (N, K, 156) float64
+    (times N, K, 156) float64
         ``[sign g x_c - E (s(t + sign g) - s(t))] / phi_k``, ``s(z) = ln(1 + e**z)``, ``t = ln(rho n_c/n_s)``,
         ``phi_k = max(phi, E pi (1 - pi)/128)``: the cap bounds what one look can say, and depends on what is
         known before the events are split. 0 where a look is skipped.
     """
-    share, events, bad = terms(looks, null)
+    share, events, bad = terms(looks, null, times=times, since=since)
     growth = grown(share, sign) * -events[..., None]
     growth += bad[..., None] * (sign * NODES)
     return np.asarray(growth)
 
 
-def terms(looks: Looks, null: Null) -> tuple[Floats, Floats, Floats]:
-    """Return what a look's gain is made of, (N, K) each: the canary's share, all events and its own, over phi."""
-    ratio, slack = (np.asarray(each, dtype=np.float64).reshape(-1, 1) for each in (null.ratio, null.slack))
+def terms(looks: Looks, null: Null, *, times: int = 1, since: Integers | None = None) -> tuple[Floats, Floats, Floats]:
+    """
+    Return what a look's gain is made of: the canary's share, all events and its own, over phi.
+
+    Parameters are those of `log_likelihood`, each of what is returned has shape (times N, K).
+    """
+    numbers = (np.asarray(each, dtype=np.float64) for each in (null.ratio, null.slack))
+    ratio, slack = (each.reshape(times, -1, 1) if each.ndim else each for each in numbers)
     bad, other, exposure = looks.bad_canary, looks.total_baseline, ratio * looks.total_canary
     events = bad + (looks.bad_baseline + other * slack / ratio)
     usable = looks.used & (looks.total_canary > 0) & (other > 0)
+    if since is not None and since.max(initial=0) > 0:
+        usable = usable & (np.arange(usable.shape[1]) >= since.reshape(times, -1, 1))
     if not usable.all():
         bad, events = np.where(usable, bad, 0.0), np.where(usable, events, 0.0)
         exposure, other = np.where(usable, exposure, 1.0), np.where(usable, other, 1.0)
     share = exposure / (exposure + other)
     phi = np.maximum(looks.phi, events * share * (1 - share) / INFORMATION_CAP)
-    return share, events / phi, bad / phi
+    shape = times * len(looks.used), looks.used.shape[1]
+    return share.reshape(shape), (events / phi).reshape(shape), (bad / phi).reshape(shape)
 
 
 def grown(share: Floats, sign: Sign) -> Floats:
     """Return ``ln(1 + share (e**(sign g) - 1))``, (N, K, 156); rows with the same requests are worked out once."""
+    step = STEPS[sign]
     if len(share) == 1:
-        return _grown(share, sign)
+        return np.log1p(share[..., None] * step)
     rows = [row.tobytes() for row in share]
     first = {row: place for place, row in reversed(list(enumerate(rows)))}
+    if len(first) == len(rows):
+        return np.log1p(share[..., None] * step)
     places = {row: place for place, row in enumerate(first)}
-    found = _grown(share[list(first.values())], sign)
-    return found if list(first) == rows else found[[places[row] for row in rows]]
-
-
-def _grown(share: Floats, sign: Sign) -> Floats:
-    step = STEPS[sign]
-    return GROWTHS.run(b"%d" % sign, (share,), lambda seen, _: (np.log1p(share[:, seen:, None] * step), None))[0]
+    return np.log1p(share[list(first.values()), :, None] * step)[[places[row] for row in rows]]
 
 
 STEPS: Final = {sign: np.expm1(sign * NODES) for sign in SIGNS}
@@ -250,10 +253,9 @@ def _abort(looks: Looks, null: Null, state: AbortState | None, times: int) -> tu
         priors = np.concatenate([priors] * times) if 1 < len(priors) < times * releases else priors
         if state is None:
             state = _opening(part, priors[:, 0], times)
-        every = part.stacked(times)
         stakes = Stakes(
-            gain=log_likelihood(every, 1, null).swapaxes(0, 1),
-            mass=every.start_mass.T[..., None],
+            gain=log_likelihood(part, 1, null, times=times).swapaxes(0, 1),
+            mass=np.concatenate([part.start_mass] * times).T[..., None],
             priors=priors.swapaxes(0, 1),
             at=at,
             moved=np.concatenate([moved] * times).T,
@@ -340,7 +342,7 @@ def _promote(looks: Looks, null: Null, state: PromoteState, times: int, since: I
     log_e, total = np.empty((releases, count)), state.log_likelihood
     for first, last in _blocks(releases, count):
         part = looks.between(first, last)
-        gains = log_likelihood(part.stacked(times).without(np.arange(first, last) < since[:, None]), -1, null)
+        gains = log_likelihood(part, -1, null, times=times, since=since - first)
         gains[:, 0] += total
         sums = np.cumsum(gains, axis=1, out=gains)
         total = sums[:, -1].copy()
@@ -356,9 +358,8 @@ def _promote(looks: Looks, null: Null, state: PromoteState, times: int, since: I
 
 ABORTS: Final[Resumed[AbortState]] = Resumed()
 PROMOTES: Final[Resumed[PromoteState]] = Resumed()
-GROWTHS: Final[Resumed[None]] = Resumed(32, shared=True)
 ALTERNATIVES: Final[Recalled[Floats]] = Recalled()
-"""What earlier calls computed of the same looks, to go on from; the tables take a megabyte each, so they are few."""
+"""What earlier calls computed of the same looks, to go on from."""
 
 
 def _blocks(releases: int, count: int) -> Iterator[tuple[int, int]]:

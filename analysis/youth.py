@@ -109,7 +109,7 @@ def _first_told(series: SideSeries) -> NDArray[np.int64] | None:
 
 def _told(series: SideSeries, looks: slice) -> BoolArray:
     """Return in which of some looks each replica told something, (R, k)."""
-    parts = [np.isfinite(array) for array in series.between(looks).fields.values()]
+    parts = [np.isfinite(array[:, looks]) for array in series.fields.values()]
     parts = [known if known.ndim == 2 else np.asarray(known.any(axis=-1)) for known in parts]
     if not parts:
         return np.zeros((len(series.replicas), 0), dtype=np.bool_)

@@ -9,7 +9,7 @@ import pytest
 
 from analysis import evidence, resumed
 from analysis.compare import counts
-from analysis.compare.arms import prepare
+from analysis.compare.arms import batch_of, prepare
 from analysis.compare.counts_arms import arms_of
 from analysis.compare.latency import weigh
 from analysis.compare.latency_noise import stable_of
@@ -330,7 +330,7 @@ def test_what_is_made_of_looks_has_a_trail_of_its_own():
 
 def test_releases_chosen_of_others_are_told_by_their_looks():
     """What is remembered of one row is not told of another."""
-    looks = prepared(40).stacked(2)
+    looks = prepare(batch_of([arms_of(release(looks=40), counts.CountsQuestion())] * 2)).looks
     looks = replace(looks, bad_canary=looks.bad_canary * [[1.0], [3.0]])
     assert looks.trail.count == 40  # so that rows take their trail from it
 
