@@ -26,7 +26,11 @@ def next_weight(observed: Floats) -> Floats:
 
 
 def step_slack(
-    budget: float, requests_per_second: Floats, bad_share: Floats, weight: Floats, largest: float = LARGEST_SLACK
+    budget: float,
+    requests_per_second: Floats,
+    bad_share: Floats,
+    weight: Floats,
+    largest: float | Floats = LARGEST_SLACK,
 ) -> Floats:
     """
     Return the absolute slack that a step to ``weight`` may be given.
@@ -41,7 +45,7 @@ def step_slack(
         Bad share of stable.
     weight : (...,) float64
         The canary's share after the step, in (0, 1].
-    largest : float, default 0.9
+    largest : float or (...,) float64, default 0.9
         No share exceeds 1; for events per unit of another exposure, infinite.
 
     Returns
@@ -54,7 +58,7 @@ def step_slack(
 
 
 def final_slack(
-    slack: float | Floats, budget: float, requests_per_second: Floats, largest: float = LARGEST_SLACK
+    slack: float | Floats, budget: float, requests_per_second: Floats, largest: float | Floats = LARGEST_SLACK
 ) -> Floats:
     """
     Return the absolute slack of the last step: the question's, or what the budget allows in an hour.
@@ -67,7 +71,7 @@ def final_slack(
         Harm budget in bad events, > 0.
     requests_per_second : (...,) float64
         Of both sides together, > 0.
-    largest : float, default 0.9
+    largest : float or (...,) float64, default 0.9
 
     Returns
     -------

@@ -34,6 +34,14 @@ What events are counted per: requests, of which each may be bad; replica-seconds
 or a counter in any unit (jobs, bytes), whose scatter says nothing of its unit.
 """
 
+Exposures = Exposure | tuple[Exposure, ...]
+"""That of all releases, or of each."""
+
+
+def of_requests(exposure: Exposures) -> BoolArray:
+    """Return, (N,) or (1,) for all, of which releases the totals are requests."""
+    return np.array([each == "requests" for each in ((exposure,) if isinstance(exposure, str) else exposure)])
+
 
 def pod_factor(canary: Floats, baseline: Floats, served: BoolArray, visible: bool) -> Floats:
     """
@@ -142,9 +150,15 @@ def settled_steps(
 
 
 def seen_and_settled(
-    total_canary: Floats, total_baseline: Floats, exposure: Exposure = "requests"
+    total_canary: Floats, total_baseline: Floats, exposure: Exposures = "requests"
 ) -> tuple[BoolArray, BoolArray]:
     """Return what `weight_steps` sees, and what of it `settled_steps` lets stand; arguments as there."""
+    if not isinstance(exposure, str):
+        found = np.zeros((2, *total_canary.shape), dtype=np.bool_)
+        for one in dict.fromkeys(exposure):
+            rows = [row for row, each in enumerate(exposure) if each == one]
+            found[:, rows] = seen_and_settled(total_canary[rows], total_baseline[rows], one)
+        return found[0], found[1]
     split = _split(total_canary, total_baseline, exposure)
     seen = _seen(split, exposure)
     return seen, _settled(seen, split, exposure)

@@ -84,22 +84,36 @@ class Kind:
             return self.weigh_together(asked, policy, next_weight, steps)
         return [self.weigh(question, policy, record, next_weight, steps) for question, record in asked]
 
+    @property
+    def family(self) -> object:
+        """What kinds have in common whose questions are weighed together."""
+        return self.weigh_together or self
+
 
 def _weigh_counts(
-    question: Proportion, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None
-) -> Sequential:
+    question: Proportion | Rate, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None
+) -> Sequential | None:
     return _weigh_counts_together([(question, record)], policy, next_weight, steps)[0]
 
 
 def _weigh_counts_together(
     asked: Sequence[Asked], policy: Policy, next_weight: float | None, steps: BoolArray | None
-) -> Sequence[Sequential]:
-    del steps
-    return counts.weigh_together(
-        [proportions.counts_data(question, record) for question, record in asked],
-        [proportions.asked(question, policy) for question, _ in asked],
-        next_weight,
+) -> Sequence[Sequential | None]:
+    del steps  # they are read from the requests of each, or from its other exposure
+    data = {place: each for place, one in enumerate(asked) if (each := _counted(*one)) is not None}
+    questions = [_asked_of_counts(asked[place][0], policy) for place in data]
+    found = dict(zip(data, counts.weigh_together(list(data.values()), questions, next_weight), strict=True))
+    return [found.get(place) for place in range(len(asked))]
+
+
+def _counted(question: Proportion | Rate, record: Record) -> counts.CountsData | None:
+    return (
+        rates.counts_of(question, record) if isinstance(question, Rate) else proportions.counts_data(question, record)
     )
+
+
+def _asked_of_counts(question: Proportion | Rate, policy: Policy) -> counts.CountsQuestion:
+    return rates.asked(question, policy) if isinstance(question, Rate) else proportions.asked(question, policy)
 
 
 def _weigh_latency(
@@ -147,7 +161,8 @@ COUNTS: Final = Kind(
 )
 RATES: Final = Kind(
     silence=rates.silence,
-    weigh=rates.weigh,
+    weigh=_weigh_counts,
+    weigh_together=_weigh_counts_together,
     with_next_weight=rates.with_next_weight,
     answer=rates.answer,
     counts=True,

@@ -16,7 +16,7 @@ from typing import Final
 
 from analysis import explaining, silences, words
 from analysis.compare import counts
-from analysis.compare.counts import CountsEvidence, CountsQuestion, with_next_weight
+from analysis.compare.counts import CountsData, CountsEvidence, CountsQuestion, with_next_weight
 from analysis.explaining import Standing
 from analysis.policy import Policy, Rate
 from analysis.proportions import EVENTS_PER_EXPOSURE, counts_data
@@ -25,7 +25,7 @@ from analysis.report import Evidence
 from analysis.silences import Silence
 from analysis.types import BoolArray, Effect, Json, State
 
-__all__ = ["answer", "asked", "silence", "unit_of", "weigh", "with_next_weight"]
+__all__ = ["answer", "asked", "counts_of", "silence", "unit_of", "weigh", "with_next_weight"]
 
 TIME: Final = "time"
 HOUR: Final = 3600.0
@@ -68,9 +68,15 @@ def weigh(
         Not used: steps of a rate are read from its own exposure.
     """
     del steps
+    data = counts_of(question, record)
+    return None if data is None else counts.weigh(data, asked(question, policy), next_weight)
+
+
+def counts_of(question: Rate, record: Record) -> CountsData | None:
+    """Return events and exposure as counts of both sides; None while no look is closed or no exposure was counted."""
     if not len(record.ends) or question.name not in record.questions:
         return None
-    return counts.weigh(counts_data(question, record, EVENTS_PER_EXPOSURE), asked(question, policy), next_weight)
+    return counts_data(question, record, EVENTS_PER_EXPOSURE)
 
 
 def unit_of(question: Rate, *rates: float) -> tuple[float, str]:

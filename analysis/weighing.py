@@ -58,12 +58,14 @@ def weigh(policy: Policy, record: Record, next_weight: float | None) -> dict[str
     asked = [q for q in policy.questions if proof_of(q, record) == SEQUENTIAL]
     kinds = {q.name: kind_of(q, record) for q in asked}
     steps: BoolArray | None = None
-    for kind in sorted(dict.fromkeys(kinds.values()), key=lambda kind: not kind.splits):
-        alike = [q for q in asked if kinds[q.name] is kind]
-        known = None if kind.splits else steps
+    split_first = sorted(kinds.values(), key=lambda kind: not kind.splits)
+    for family in dict.fromkeys(kind.family for kind in split_first):
+        alike = [q for q in asked if kinds[q.name].family is family]
+        kind, splits = kinds[alike[0].name], any(kinds[q.name].splits for q in alike)
+        known = None if splits else steps
         found |= zip((q.name for q in alike), _evidence(kind, alike, policy, record, next_weight, known), strict=True)
-        if kind.splits:
-            steps = _steps(found[q.name] for q in asked if q.name in found)
+        if splits:
+            steps = _steps(found[q.name] for q in asked if q.name in found and kinds[q.name].splits)
     return {q.name: found[q.name] for q in asked if found[q.name] is not None}
 
 
@@ -80,7 +82,7 @@ def _evidence(
     next_weight: float | None,
     steps: BoolArray | None,
 ) -> list[Any]:
-    """Return the evidence of questions of one kind, young replicas left out where they tell nothing yet."""
+    """Return the evidence of questions of one family, young replicas left out where they tell nothing yet."""
     asked = [(q, youth.aged(q, policy, record) if kind.ages else record) for q in questions]
     weighed = kind.weigh_all(asked, policy, next_weight, steps)
     if not kind.ages:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from analysis.compare.tallies import tallies
 from analysis.demand import LARGEST_SLACK
 from analysis.evidence import Integers, Looks, adjacent
-from analysis.exposure import Exposure, pod_factor, seen_and_settled
+from analysis.exposure import Exposures, of_requests, pod_factor, seen_and_settled
 from analysis.grid import Floats
 from analysis.noise import FEWEST_LOOKS
 from analysis.stakes import start_masses
@@ -71,7 +72,7 @@ class Arms:
         Whether rows are replicas.
     swapped : bool
         True where a fall does harm: the two sides change places in the bets.
-    exposure : {"requests", "time", "units"}
+    exposure : {"requests", "time", "units"}, or one for each
         What totals are. Of requests each can be bad once; anything else may hold any number of events.
     history : History
     """
@@ -84,7 +85,7 @@ class Arms:
     seconds: Floats
     visible: bool = True
     swapped: bool = False
-    exposure: Exposure = "requests"
+    exposure: Exposures = "requests"
     history: History = History()
 
 
@@ -93,6 +94,7 @@ def batch_of(arms: Sequence[Arms]) -> Arms:
     if len(arms) == 1:
         return arms[0]
     told = [each.history for each in arms]
+    exposures: tuple[Any, ...] = tuple(each.exposure for each in arms)
     return Arms(
         canary_bad=np.concatenate([each.canary_bad for each in arms]),
         canary_total=np.concatenate([each.canary_total for each in arms]),
@@ -102,7 +104,7 @@ def batch_of(arms: Sequence[Arms]) -> Arms:
         seconds=arms[0].seconds,
         visible=arms[0].visible,
         swapped=arms[0].swapped,
-        exposure=arms[0].exposure,
+        exposure=exposures[0] if len(set(exposures)) == 1 else exposures,
         history=History(
             learned=_pairs([each.learned for each in told]),
             traffic=_pairs([each.traffic for each in told]),
@@ -145,7 +147,7 @@ class Prepared:
     empty, inconsistent, overruled : (N, K) bool
         A side had no request; more bad events than requests; the run's dispersion replaced that of history.
     history : History
-    exposure : {"requests", "time", "units"}
+    exposure : {"requests", "time", "units"}, or one for each
     """
 
     looks: Looks
@@ -160,7 +162,7 @@ class Prepared:
     inconsistent: BoolArray
     overruled: BoolArray
     history: History
-    exposure: Exposure = "requests"
+    exposure: Exposures = "requests"
     _traffic: dict[bytes, Traffic] = field(default_factory=dict, init=False, repr=False)
 
     def chosen(self, rows: Integers) -> Prepared:
@@ -179,7 +181,7 @@ class Prepared:
             inconsistent=self.inconsistent[at],
             overruled=self.overruled[at],
             history=self.history.chosen(at),
-            exposure=self.exposure,
+            exposure=self.exposure if isinstance(self.exposure, str) else tuple(self.exposure[row] for row in rows),
         )
 
     @property
@@ -195,9 +197,9 @@ class Prepared:
         return self._traffic[asked]
 
     @property
-    def largest_slack(self) -> float:
-        """The largest slack that can be meant: shares end at 1, rates nowhere."""
-        return LARGEST_SLACK if self.exposure == "requests" else np.inf
+    def largest_slack(self) -> Floats:
+        """The largest slack that can be meant, (N,) or (1,): shares end at 1, rates nowhere."""
+        return np.where(of_requests(self.exposure), LARGEST_SLACK, np.inf)
 
     def knows(self, known: Traffic) -> bool:
         """Return whether the traffic of one release is known by now, so that a demand can be made of it."""
@@ -292,8 +294,9 @@ def traffic(prepared: Prepared, before: Integers) -> Traffic:
     parts[2], parts[3] = prepared.stable_total, prepared.stable_bad
     used = told & (np.arange(count) < until[:, None])
     seconds, requests, stable, bad = np.where(used, parts, 0.0).sum(axis=-1)
+    shared = np.where(of_requests(prepared.exposure), stable + 1, np.where(stable > 0, stable, 1.0))
     return Traffic(
         requests_per_second=requests / np.where(seconds > 0, seconds, 1.0),
-        bad_share=(bad + 0.5) / (stable + 1 if prepared.exposure == "requests" else np.where(stable > 0, stable, 1.0)),
+        bad_share=(bad + 0.5) / shared,
         since=np.where(enough, np.maximum(until, prepared.first), count),
     )

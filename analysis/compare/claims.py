@@ -12,7 +12,7 @@ from analysis.carried import promoted_now
 from analysis.compare.arms import Prepared, Traffic
 from analysis.demand import final_slack, next_weight, step_slack
 from analysis.evidence import Integers, Null, PromoteState, abort_evidence, promote_evidence, promote_start
-from analysis.exposure import Exposure
+from analysis.exposure import Exposures, of_requests
 from analysis.grid import Floats
 
 UNKNOWN_SHARES = np.array([1e-4, 1e-3, 1e-2, 1e-1])
@@ -72,7 +72,7 @@ def no_worse_now(prepared: Prepared, null: Null, bad_share: Floats | None, since
     return promoted_now(prepared.looks, null, _start(prepared, centres, since), since)
 
 
-def healthy_centres(null: Null, bad_share: Floats | None, releases: int, exposure: Exposure = "requests") -> Floats:
+def healthy_centres(null: Null, bad_share: Floats | None, releases: int, exposure: Exposures = "requests") -> Floats:
     """
     Return, (N, M), the log ratios below the limit at which a release as good as stable lies.
 
@@ -82,10 +82,9 @@ def healthy_centres(null: Null, bad_share: Floats | None, releases: int, exposur
     ratio, slack = (np.asarray(each).reshape(-1, 1) for each in (null.ratio, null.slack))
     if bad_share is not None:
         centres = np.log(ratio + slack / bad_share[:, None])
-    elif exposure == "requests":
-        centres = np.log(ratio + slack / UNKNOWN_SHARES[None, :])
     else:
-        centres = np.log(ratio + np.where(slack > 0, 1.0, 0.0) / UNKNOWN_RATES[None, :])
+        shares, rates = slack / UNKNOWN_SHARES[None, :], np.where(slack > 0, 1.0, 0.0) / UNKNOWN_RATES[None, :]
+        centres = np.log(ratio + np.where(of_requests(exposure)[:, None], shares, rates))
     return centres if len(centres) == releases else np.broadcast_to(centres, (releases, centres.shape[1]))
 
 

@@ -50,7 +50,6 @@ def kin_of(data: CountsData, question: CountsQuestion) -> Hashable:
     return (
         data.baseline_bad.shape, data.canary_bad.shape, data.seconds.tobytes(), data.visible, _learned(history),
         _traffic(history), None if history is None else history.looks, earlier, question.harm_budget, question.swapped,
-        question.exposure,
     )  # fmt: skip
 
 

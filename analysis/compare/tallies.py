@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analysis.exposure import shares_of_squares
+from analysis.exposure import of_requests, shares_of_squares
 from analysis.grid import POD_SDS, Floats
 from analysis.noise import clean
 from analysis.noise_over_run import Before, NoiseOverRun, NoiseState, over_more
@@ -140,10 +140,11 @@ def _seen(arms: Arms, bad: Floats, total: Floats, first: int, last: int | None =
 
 def _inconsistent(arms: Arms, first: int, last: int) -> BoolArray:
     found = np.zeros(arms.left_out[:, first:last].shape, dtype=bool)
-    if arms.exposure == "requests":
+    shares = of_requests(arms.exposure)
+    if shares.any():
         for bad, total in ((arms.canary_bad, arms.canary_total), (arms.baseline_bad, arms.baseline_total)):
             events, requests = (np.fmax(side[..., first:last], 0.0).sum(axis=1) for side in (bad, total))
-            found |= events > requests * (1 + 1e-9)
+            found |= shares[:, None] & (events > requests * (1 + 1e-9))
     return found
 
 

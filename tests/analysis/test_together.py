@@ -9,18 +9,21 @@ import numpy as np
 import pytest
 
 from analysis import levels, resumed, weighing
-from analysis.compare import counts, gauges
+from analysis.compare import counts, gauges, latency
 from analysis.compare.counts import CountsData, CountsQuestion
 from analysis.compare.gauge_curves import GaugeQuestion
 from analysis.compare.gauges import GaugeData
-from analysis.policy import Gauge, Policy
+from analysis.compare.latency import LatencyData
+from analysis.compare.latency_parts import LatencyQuestion
+from analysis.policy import Gauge, Policy, Rate
 from analysis.record import Record
 from analysis.resumed import TOGETHER, together
 from analysis.types import Direction
 from tests.analysis.counts_examples import history, release
 from tests.analysis.kinds_examples import every_kind
 from tests.analysis.kinds_examples import release as kinds_release
-from tests.analysis.record_examples import counted, policy, proportion, record
+from tests.analysis.latency_examples import release as slow
+from tests.analysis.record_examples import counted, policy, proportion, question, record
 
 CURVES = ("warn", "tolerated", "abort", "promote", "step", "better")
 LOOKS = 40
@@ -37,6 +40,12 @@ def same(one, other):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-12, atol=1e-12, err_msg=name)
     for name in ("flags", "noise_source", "first_look", "step_start"):
         assert getattr(one, name) == getattr(other, name), name
+
+
+def close(one, other, name):
+    """Assert that two questions have the same number, or neither."""
+    number = getattr(other, name)
+    assert getattr(one, name) == (None if number is None else pytest.approx(number, rel=1e-12)), name
 
 
 def steps(*looks):
@@ -76,9 +85,19 @@ ASKED: dict[str, list[tuple[CountsData, CountsQuestion]]] = {
         (release(1), CountsQuestion()),
         (release(2, canary=(3, 50.0)), CountsQuestion()),
         (release(3, ratio=2.0), CountsQuestion(direction=Direction.DECREASE)),
-        (release(4), CountsQuestion(exposure="units")),
         (release(5, visible=False, baseline_bad=np.full((1, LOOKS), 30.0), baseline_total=np.full((1, LOOKS), 2850.0)),
          CountsQuestion()),
+    ],
+    "shares and rates": [
+        (release(1), CountsQuestion()),
+        (release(2), CountsQuestion(exposure="units", slack=0.5)),
+        (stepped(12, seed=3), CountsQuestion(exposure="time")),
+        (release(4, canary_bad=np.full((1, LOOKS), 400.0)), CountsQuestion(exposure="time", slack=2.0)),
+    ],
+    "shares and rates of which nothing was known": [
+        (release(1, history=None, canary_bad=np.full((1, LOOKS), 400.0)), CountsQuestion()),
+        (release(2, history=None, canary_bad=np.full((1, LOOKS), 400.0)), CountsQuestion(exposure="units", slack=0.0)),
+        (release(3, history=None), CountsQuestion(exposure="time", slack=0.2)),
     ],
     "more than one batch holds": [(release(seed), CountsQuestion(ratio=1 + seed / 4)) for seed in range(2 * TOGETHER)],
     "endless evidence": [
@@ -94,13 +113,13 @@ def test_counts_weighed_together_are_those_weighed_alone(case: str, weight: floa
     """Every curve, flag and demand of each question, in the order of the questions."""
     data, questions = zip(*ASKED[case], strict=True)
     found = counts.weigh_together(data, questions, weight)
-    for each, one, question in zip(found, data, questions, strict=True):
+    for each, one, wanted in zip(found, data, questions, strict=True):
         resumed.forget()
-        alone = counts.weigh(one, question, weight)
+        alone = counts.weigh(one, wanted, weight)
         same(each, alone)
-        assert each.question is question
+        assert each.question is wanted
         for name in ("slack_final", "phi", "pod_sd", "next_weight", "slack_step", "requests_per_second", "bad_share"):
-            assert getattr(each, name) == pytest.approx(getattr(alone, name), rel=1e-12), name
+            close(each, alone, name)
         assert each.by_step.now == pytest.approx(alone.by_step.now, rel=1e-12, abs=1e-12)
         same(counts.with_next_weight(each, 0.9), counts.with_next_weight(alone, 0.9))
         np.testing.assert_allclose(
@@ -142,6 +161,17 @@ def level(seed: int, *, stable: int = 6, shift: float = 1.0, height: float = 10.
     )
 
 
+def served(data: LatencyData, *looks: int) -> LatencyData:
+    """Return a release whose canary serves fourfold from some looks on."""
+    return replace(data, canary=data.canary * steps(*looks)[0, :, None] / 150.0)
+
+
+def first(data: LatencyData, looks: int) -> LatencyData:
+    """Return the first looks of a release."""
+    one = {name: getattr(data, name)[:looks] for name in ("left_out", "ends", "seconds")}
+    return replace(data, baseline=data.baseline[:, :looks], canary=data.canary[:, :looks], **one)
+
+
 GAP = np.where(np.arange(LOOKS) == 31, 0.01, 1.0)
 LEVELS: dict[str, list[tuple[GaugeData, GaugeQuestion]]] = {
     "good and bad": [
@@ -172,10 +202,86 @@ def test_levels_weighed_together_are_those_weighed_alone(case: str):
     """Every curve and flag of each question, in the order of the questions."""
     data, questions = zip(*LEVELS[case], strict=True)
     found = gauges.weigh_together(data, questions)
-    for each, one, question in zip(found, data, questions, strict=True):
+    for each, one, wanted in zip(found, data, questions, strict=True):
         resumed.forget()
-        same(each, gauges.weigh(one, question))
-        assert (each.question, each.data) == (question, one)
+        same(each, gauges.weigh(one, wanted))
+        assert (each.question, each.data) == (wanted, one)
+
+
+SLO = LatencyQuestion(slo_edges=(0.25, 0.5))
+QUIET: dict[str, Any] = {"requests": 3.0, "history": 0}
+LATENCIES: dict[str, list[tuple[LatencyData, LatencyQuestion]]] = {
+    "good and bad": [
+        (slow(1), LatencyQuestion()),
+        (slow(2, shift=1.6), LatencyQuestion()),
+        (slow(3, slow=0.05), LatencyQuestion()),
+    ],
+    "an objective": [(slow(1), SLO), (slow(2, shift=2.0), SLO), (slow(3), LatencyQuestion())],
+    "nothing known before": [(slow(seed, history=0), LatencyQuestion()) for seed in (1, 2)],
+    "a few looks known": [(slow(seed, history=5), LatencyQuestion()) for seed in (1, 2)],
+    "known and unknown": [(slow(1), LatencyQuestion()), (slow(2, history=0), LatencyQuestion())],
+    "one without edges": [(slow(1, **QUIET), LatencyQuestion()), (slow(2, history=0), LatencyQuestion())],
+    "looks left out": [(slow(1), LatencyQuestion()), (slow(2, left_out=LEFT_OUT), LatencyQuestion())],
+    "weight steps at other looks": [
+        (served(slow(1), 12), LatencyQuestion()),
+        (served(slow(2), 20, 30), LatencyQuestion()),
+        (slow(3), LatencyQuestion()),
+    ],
+    "weight steps at the same look": [(served(slow(seed), 20), LatencyQuestion()) for seed in (1, 2)],
+    "unlike ones": [
+        (slow(1), LatencyQuestion()),
+        (slow(2), LatencyQuestion(shift=1.5)),
+        (slow(3, pods=(10, 3)), LatencyQuestion()),
+        (slow(4, pods=(1, 1), visible=False), LatencyQuestion()),
+    ],
+    "more than one batch holds": [(slow(seed, shift=1 + seed / 9), SLO) for seed in range(TOGETHER + 2)],
+}
+
+
+@pytest.mark.parametrize("case", LATENCIES)
+@pytest.mark.parametrize("weight", [None, 0.5])
+def test_latencies_weighed_together_are_those_weighed_alone(case: str, weight: float | None):
+    """Every curve, flag and demand of each question, in the order of the questions."""
+    data, questions = zip(*LATENCIES[case], strict=True)
+    found = latency.weigh_together(data, questions, weight)
+    for each, one, wanted in zip(found, data, questions, strict=True):
+        resumed.forget()
+        alone = latency.weigh(one, wanted, weight)
+        same(each, alone)
+        for name in ("edge_warn", "edge_tolerated", "score_warn", "score_tolerated"):
+            np.testing.assert_allclose(getattr(each, name), getattr(alone, name), rtol=1e-11, atol=1e-11)
+        for name in ("slack_final", "slack_step", "requests_per_second", "bad_share", "phi", "pod_sd"):
+            close(each, alone, name)
+        assert (each.question, each.empty_looks) == (wanted, alone.empty_looks)
+        assert each.guilty_row() == alone.guilty_row()
+        assert each.loudest_look(LOOKS - 1) == alone.loudest_look(LOOKS - 1)
+        same(latency.with_next_weight(each, 0.9), latency.with_next_weight(alone, 0.9))
+        np.testing.assert_allclose(
+            each.without_looks([7]).abort, alone.without_looks([7]).abort, rtol=1e-11, atol=1e-11
+        )
+
+
+@pytest.mark.parametrize("case", ["good and bad", "nothing known before", "weight steps at other looks"])
+def test_latencies_that_are_watched_together_are_those_weighed_at_once(case: str):
+    """Look by look with what is remembered, and from nothing: the same digits."""
+    data, questions = zip(*LATENCIES[case], strict=True)
+
+    def digits(looks: int) -> list[bytes]:
+        found = latency.weigh_together([first(each, looks) for each in data], questions)
+        return [np.r_[getattr(each, name), each.by_step.now].tobytes() for each in found for name in CURVES]
+
+    watched = [digits(looks) for looks in range(15, LOOKS + 1, 5)]
+    for looks, found in zip(range(15, LOOKS + 1, 5), watched, strict=True):
+        resumed.forget()
+        assert digits(looks) == found
+
+
+def pods_of(number: int, name: str, events: float) -> dict[str, dict[str, np.ndarray]]:
+    """Return what replicas count that restart now and then."""
+    rng = np.random.default_rng(number)
+    return {
+        f"{name}-{n}": {"events": rng.poisson(events, 60) * 1.0, "exposure": np.full(60, 30.0)} for n in range(number)
+    }
 
 
 def widely() -> tuple[Policy, Record]:
@@ -183,7 +289,9 @@ def widely() -> tuple[Policy, Record]:
     found, whole = kinds_release(harm=True), every_kind()
     more = {"retries": counted(60, 2.0), "late": counted(60, np.where(np.arange(60) < 20, 1.0, 6.0))}
     more |= dict.fromkeys(("memory", "threads"), found.questions["cpu"])
+    more["restarts"] = question(pods_of(6, "s", 0.2), pods_of(3, "c", 0.3))
     added = (
+        Rate(name="restarts", exposure="time"),
         proportion("retries"),
         proportion("late"),
         *(Gauge(name=n, query="x{$side}") for n in ("memory", "threads")),
