@@ -26,9 +26,8 @@ def beliefs(factor: Floats, weights: Floats) -> Floats:
         `null_weights` of each, to the last bit; nobody may write into it. One row of the table costs some 35 us, and
         each process of a question asks for it: a batch has several that are weighed again for every step.
     """
-    if (
-        factor.shape[1] == 1 and len(factor) <= LARGEST_BATCH
-    ):  # the newest look, which every process of a question asks about
+    newest = factor.shape[1] == 1  # every process of a question asks about it
+    if newest and len(factor) <= LARGEST_BATCH:
         return NEWEST.value(b"", (factor, weights), lambda: null_weights(factor, weights))
     if len(factor) > LARGEST_BATCH:
         numbers = np.concatenate([factor[..., None], weights], axis=-1).reshape(factor.size, -1)

@@ -124,7 +124,8 @@ def _added(sums: Sums, looks: Looks, ratio: Floats, late: BoolArray) -> Sums:
     share = exposure / (exposure + other)
     worth = np.where(usable, 1 / looks.phi, 0.0)
     events, pseudo = looks.bad_canary + looks.bad_baseline, other / ratio
-    room = looks.phi * INFORMATION_CAP / (share * (1 - share))
+    with np.errstate(divide="ignore"):  # of a side that has all requests, nearly: nothing caps what it can say
+        room = looks.phi * INFORMATION_CAP / (share * (1 - share))
     largest = np.where(usable, (room - events) / pseudo, np.inf).min(axis=1)
     growth = np.log1p(share[..., None] * STEP)
     table = np.empty((len(share), 1 + share.shape[1], sums.columns.shape[1]))
@@ -141,7 +142,7 @@ def _table(share: Floats) -> Floats:
 
 
 TABLES: Final[Resumed[None]] = Resumed(32, shared=True)
-"""What earlier calls computed; a table takes a megabyte, so they are few."""
+"""What earlier calls computed where looks are capped; a table takes a megabyte, so they are few."""
 
 
 def _at_once(looks: Looks, ratio: Floats, slack: Floats) -> Floats:

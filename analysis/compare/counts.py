@@ -300,7 +300,7 @@ def weigh_together(
     data: Sequence[CountsData], questions: Sequence[CountsQuestion], next_weight: float | None = None
 ) -> list[CountsEvidence]:
     """
-    Return what `weigh` says of each of several questions of one release, to the last bit.
+    Return what `weigh` says of each of several questions of one release, up to the rounding of a matrix product.
 
     Those that are alike are one batch, which costs little more than one of them.
 

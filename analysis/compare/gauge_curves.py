@@ -139,7 +139,7 @@ def looked(
     Parameters
     ----------
     arms : sequence of GaugeArms
-        Of one release each. Those that are alike are one batch, with the same result to the last bit.
+        Of one release each; those that are alike are one batch.
     questions : sequence of GaugeQuestion
     marks : sequence of sequences of int
         Looks, but the first, at which a weight step began.

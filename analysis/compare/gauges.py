@@ -217,7 +217,7 @@ def weigh(data: GaugeData, question: GaugeQuestion) -> GaugeEvidence:
 
 
 def weigh_together(data: Sequence[GaugeData], questions: Sequence[GaugeQuestion]) -> list[GaugeEvidence]:
-    """Return what `weigh` says of each of several questions, to the last bit: those that are alike are one batch."""
+    """Return what `weigh` says of each of several questions; those that are alike are one batch."""
     marks = [[] if each.steps is None else [k for k in np.flatnonzero(each.steps).tolist() if k > 0] for each in data]
     arms = [each.arms(question.scale) for each, question in zip(data, questions, strict=True)]
     found = looked(arms, questions, marks)

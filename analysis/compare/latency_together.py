@@ -5,17 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from analysis.compare.latency_arms import LatencyArms, PreparedLatency, asked_of
 from analysis.compare.latency_edges import WeighedEdges
-from analysis.compare.latency_noise import LatencyNoise
 from analysis.compare.latency_parts import AbortParts, LatencyQuestion
 from analysis.compare.scores import ShiftLooks, Side
-
-_T = TypeVar("_T")
 
 
 def kin_of(arms: LatencyArms, question: LatencyQuestion) -> Hashable:
@@ -33,27 +30,24 @@ def batch_of(arms: Sequence[LatencyArms]) -> LatencyArms:
     if len(arms) == 1:
         return arms[0]
     earlier = [each.earlier for each in arms if each.earlier is not None]
+    noise = [each.noise for each in arms if each.noise is not None]
     return replace(
         arms[0],
         canary=np.concatenate([each.canary for each in arms]),
         baseline=np.concatenate([each.baseline for each in arms]),
         left_out=np.concatenate([each.left_out for each in arms]),
-        noise=_joined([each.noise for each in arms if each.noise is not None]),
+        noise=_concatenated(noise) if noise else None,
         earlier=np.concatenate(earlier) if earlier else None,
     )
 
 
-def _joined(noise: Sequence[LatencyNoise]) -> LatencyNoise | None:
-    return _concatenated(noise) if noise else None
-
-
-def _concatenated(parts: Sequence[_T]) -> _T:
+def _concatenated(parts: Sequence[Any]) -> Any:
     """Return dataclasses of arrays with a leading axis of releases as one."""
     joined: dict[str, Any] = {}
-    for name in (each.name for each in fields(parts[0])):  # type: ignore[arg-type]
+    for name in (each.name for each in fields(parts[0])):
         values = [getattr(part, name) for part in parts]
         joined[name] = _concatenated(values) if is_dataclass(values[0]) else np.concatenate(values)
-    return replace(parts[0], **joined)  # type: ignore[type-var]
+    return replace(parts[0], **joined)
 
 
 def rows_of_each(edges: WeighedEdges, releases: int) -> list[slice]:

@@ -63,6 +63,13 @@ def test_the_sum_of_all_looks_is_the_sum_of_each(requests, slack, expected, rati
     np.testing.assert_allclose(found, slowly(seen, null, LATE), rtol=1e-10, atol=1e-9)
 
 
+def test_a_side_with_nearly_all_requests_is_no_fault():
+    """Its share is 1 to the last digit; what a node earns is as little as it is."""
+    seen, null = looks(), Null(ratio=1.5, slack=SMALL)
+    seen = replace(seen, total_canary=seen.total_canary * 1e20)
+    np.testing.assert_allclose(summed_likelihood(seen, null, LATE), slowly(seen, null, LATE), rtol=1e-10, atol=1e-9)
+
+
 def test_one_slack_and_one_ratio_hold_for_all():
     """Numbers are as good as a row of them."""
     seen = looks()
