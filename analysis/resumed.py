@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from analysis.grid import Floats
 
-MOST: Final = 256
-"""Processes that are remembered: those of some four releases of ten questions."""
+MOST: Final = 128
+"""Processes of a kind that are remembered: those of some ten releases of ten questions that are all unlike."""
+MOST_RECALLED: Final = 256
+"""What else is remembered of a kind: a number or a row each."""
 LARGEST_BATCH: Final = 32
 """Releases at once from which nothing is remembered: a simulation plays each only once."""
 LARGEST: Final = 2**21
@@ -140,7 +142,7 @@ class Recalled(Generic[Value]):
         How many are remembered; the oldest is forgotten first.
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST_RECALLED) -> None:
         self._most = most
         self._values: dict[bytes, Value] = {}
         _ALL.append(self)
