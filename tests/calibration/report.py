@@ -47,6 +47,8 @@ TITLES: Final = {
     "W1": "young pods",
 }
 """Every table, in the order of the report."""
+DECISIONS: Final = {"T3": "[three stable pods](decisions/0009-three-stable-pods.md)"}
+"""The pages that say why a table misses what it misses."""
 
 
 def number(value: float) -> str:
@@ -70,6 +72,8 @@ def section(table: str, rows: Sequence[Row], command: str, seeds: dict[str, int]
     body = rollouts(rows) if table in ROLLOUTS else figures(rows)
     head = f"### {table}: {TITLES[table]}"
     made = f"`{command}` (seeds {named}): {within(rows)}."
+    if table in DECISIONS and any(row.documented and not row.passed for row in rows):
+        made += f"\n\nThe miss: {DECISIONS[table]}."
     return f"{marker(table)}\n{head}\n\n{made}\n\n{body}\n{marker(table, end=True)}\n"
 
 

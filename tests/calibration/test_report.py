@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from tests.calibration import report
@@ -50,6 +51,15 @@ def test_a_section_is_rewritten_and_the_others_stay():
     assert "| 0.5 |" not in again
     assert again.count("### T8") == again.count("### T9") == 1
     assert report.replaced(again, "T14", "last\n").endswith("\n\nlast\n")
+
+
+def test_a_documented_miss_names_the_page_that_explains_it():
+    """However often the table is run again, and only where it missed."""
+    miss = replace(rows(2.0, table="T3")[0], documented=True)
+    told = report.section("T3", [miss], "command", {"amber": 1})
+    (path,) = re.findall(r"The miss: \[.*\]\((.*)\)\.", told)
+    assert (ROOT / "docs" / path).is_file()
+    assert "The miss" not in report.section("T3", rows(0.5, table="T3"), "command", {"amber": 1})
 
 
 def test_what_has_no_target_is_not_counted():
