@@ -13,6 +13,7 @@ from bench.reading import LOOKS, Release
 
 COLD_MS = 500.0
 LOOK_MS = 25.0
+TURNS = 200_000
 
 
 def lines() -> list[Line]:
@@ -20,7 +21,7 @@ def lines() -> list[Line]:
     release = Release()
     record = release.record(release.rows(release.answer, 0))
     assert isinstance(record, Record)
-    cold, more = zip(*(_both(release, record) for _ in range(RUNS)), strict=True)
+    cold, more, turn = zip(*((*_both(release, record), _turn_ns()) for _ in range(RUNS)), strict=True)
     return [
         Line(
             name=f"ten questions, {LOOKS} looks, 20 pods a side: judged cold",
@@ -29,6 +30,7 @@ def lines() -> list[Line]:
             target=COLD_MS,
         ),
         Line(name="the same: one look more", unit="ms", reached=statistics.median(more), target=LOOK_MS),
+        Line(name="one turn of a bare loop of Python, meanwhile", unit="ns", reached=statistics.median(turn)),
     ]
 
 
@@ -36,6 +38,14 @@ def _both(release: Release, record: Record) -> tuple[float, float]:
     """Return milliseconds of a verdict whose past nobody judged before, and of the verdict one look later."""
     resumed.forget()
     return _ms(release, record, LOOKS - 2), _ms(release, record, LOOKS - 1)
+
+
+def _turn_ns() -> float:
+    """Return what one turn of a loop that adds takes: how fast this machine is just now."""
+    begin, total = time.process_time(), 0
+    for turn in range(TURNS):
+        total += turn
+    return 1e9 * (time.process_time() - begin) / TURNS
 
 
 def _ms(release: Release, record: Record, look: int) -> float:
