@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analysis import levels, resumed, weighing
 from analysis.compare import counts, gauges, latency
@@ -15,6 +17,8 @@ from analysis.compare.gauge_curves import GaugeQuestion
 from analysis.compare.gauges import GaugeData
 from analysis.compare.latency import LatencyData
 from analysis.compare.latency_parts import LatencyQuestion
+from analysis.exposure import Exposure
+from analysis.grid import Floats
 from analysis.policy import Gauge, Policy, Rate
 from analysis.record import Record
 from analysis.resumed import TOGETHER, together
@@ -58,6 +62,7 @@ def stepped(*looks, **more):
     return release(canary_total=served, canary_bad=np.random.default_rng(9).poisson(0.01 * served) * 1.0, **more)
 
 
+EXPOSURES: tuple[Exposure, ...] = ("requests", "requests", "time", "units")
 LEFT_OUT = np.isin(np.arange(LOOKS), [3, 4, 21])
 FEW: dict[str, Any] = {"history": None, "earlier_bad": np.full((10, 5), 3.0), "earlier_total": np.full((10, 5), 285.0)}
 ASKED: dict[str, list[tuple[CountsData, CountsQuestion]]] = {
@@ -125,6 +130,47 @@ def test_counts_weighed_together_are_those_weighed_alone(case: str, weight: floa
         np.testing.assert_allclose(
             each.without_looks([7]).abort, alone.without_looks([7]).abort, rtol=1e-12, atol=1e-12
         )
+
+
+def side(rng: np.random.Generator, shape: tuple[int, int], scale: float, share: float) -> tuple[Floats, Floats]:
+    """Return what replicas count at any traffic: steps, silence, gaps, more bad events than requests."""
+    rises = np.where(np.arange(shape[1]) < rng.integers(0, shape[1] + 1), 1.0, rng.choice([0.0, 1.0, 4.0]))
+    total = rng.poisson(scale, shape) * rises
+    bad = np.minimum(rng.poisson(total * min(share, 1.0)), total if rng.random() < 0.9 else np.inf)
+    gone = rng.random(shape) < rng.choice([0.0, 0.0, 0.2, 0.9])
+    return np.where(gone, np.nan, bad), np.where(gone, np.nan, total)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=30)
+def test_whatever_is_counted_is_weighed_together_as_alone(seed: int):
+    """Of any shape, traffic and share, known before or not, rising or falling, requests or other exposure."""
+    rng = np.random.default_rng(seed)
+    looks, stable, canary = int(rng.integers(1, 60)), int(rng.integers(1, 6)), int(rng.integers(1, 4))
+    scale, known = 10.0 ** rng.integers(0, 7), history(seed % 7, share=0.02) if rng.random() < 0.5 else None
+    data, questions = [], []
+    for _ in range(int(rng.integers(2, 6))):
+        share, times = rng.choice([0.0, 1e-4, 0.01, 0.3, 1.0]), rng.choice([0.3, 1.0, 2.0, 20.0])
+        both = side(rng, (stable, looks), scale, share), side(rng, (canary, looks), scale, share * times)
+        data.append(
+            CountsData(
+                baseline_bad=both[0][0], baseline_total=both[0][1], canary_bad=both[1][0], canary_total=both[1][1],
+                left_out=rng.random(looks) < rng.choice([0.0, 0.1]), ends=np.linspace(30.0, 30.0 * looks, looks),
+                seconds=np.full(looks, 30.0), history=known,
+            )
+        )  # fmt: skip
+        exposure: Exposure = EXPOSURES[int(rng.integers(0, 4))]
+        falls = rng.random() < 0.3
+        questions.append(
+            CountsQuestion(
+                ratio=float(rng.choice([1.0, 1.5, 3.0])), slack=float(rng.choice([0.0, 0.001, 0.05])),
+                direction=Direction.DECREASE if falls else Direction.INCREASE, exposure=exposure,
+            )
+        )  # fmt: skip
+    found = counts.weigh_together(data, questions)
+    for each, one, wanted in zip(found, data, questions, strict=True):
+        resumed.forget()
+        same(each, counts.weigh(one, wanted))
 
 
 def cut(data: CountsData, looks: int) -> CountsData:
