@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from analysis.sequential import Sequential
 from analysis.silences import Silence
 from analysis.types import BoolArray, Pairing
 
+T = TypeVar("T")
 Asked = tuple[Any, Record]
 """A question, and the record that it is asked of."""
 
@@ -49,10 +50,8 @@ class Kind:
     ----------
     silence : callable (question, record)
         Why it cannot be judged, or None.
-    weigh : callable (question, policy, record, next_weight, steps)
-        Evidence, or None where there is nothing to weigh; ``steps`` are the looks at which the split changed.
-    weigh_together : callable (questions with their records, policy, next_weight, steps), optional
-        What ``weigh`` says of each of several questions, for less than one by one.
+    weigh_together : callable (questions with their records, policy, next_weight, steps)
+        Evidence of each, or None where there is nothing to weigh; ``steps`` are the looks at which the split changed.
     with_next_weight : callable (evidence, next_weight)
     answer : callable (question, policy, record, evidence, standing)
         What a person reads.
@@ -67,8 +66,7 @@ class Kind:
     """
 
     silence: Callable[[Any, Record], Silence | None]
-    weigh: Callable[[Any, Policy, Record, float | None, BoolArray | None], Any]
-    weigh_together: Callable[[Sequence[Asked], Policy, float | None, BoolArray | None], Sequence[Any]] | None = None
+    weigh_together: Callable[[Sequence[Asked], Policy, float | None, BoolArray | None], Sequence[Any]]
     with_next_weight: Callable[[Any, float], Any]
     answer: Callable[[Any, Policy, Record, Any, Standing], Evidence]
     counts: bool = False
@@ -76,34 +74,37 @@ class Kind:
     ages: bool = False
     causal: Callable[[QuestionRecord], bool] = lambda _: False
 
-    def weigh_all(
-        self, asked: Sequence[Asked], policy: Policy, next_weight: float | None, steps: BoolArray | None
-    ) -> Sequence[Any]:
-        """Return the evidence of several questions, each on its record."""
-        if self.weigh_together is not None:
-            return self.weigh_together(asked, policy, next_weight, steps)
-        return [self.weigh(question, policy, record, next_weight, steps) for question, record in asked]
+    def weigh(
+        self, question: Question, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None
+    ) -> Any:
+        """Return the evidence of one question alone, or None."""
+        return self.weigh_together([(question, record)], policy, next_weight, steps)[0]
 
     @property
     def family(self) -> object:
         """What kinds have in common whose questions are weighed together."""
-        return self.weigh_together or self
+        return self.weigh_together, self.ages
+
+
+def _where_known(
+    data: Sequence[T | None], weigh: Callable[[Sequence[T], Sequence[int]], Sequence[Sequential]]
+) -> Sequence[Sequential | None]:
+    """Return the evidence of data at each place, None where there is none; ``weigh`` takes data and their places."""
+    places = [place for place, each in enumerate(data) if each is not None]
+    found = dict(zip(places, weigh([each for each in data if each is not None], places), strict=True))
+    return [found.get(place) for place in range(len(data))]
 
 
 def _weigh_counts(
-    question: Proportion | Rate, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None
-) -> Sequential | None:
-    return _weigh_counts_together([(question, record)], policy, next_weight, steps)[0]
-
-
-def _weigh_counts_together(
     asked: Sequence[Asked], policy: Policy, next_weight: float | None, steps: BoolArray | None
 ) -> Sequence[Sequential | None]:
     del steps  # they are read from the requests of each, or from its other exposure
-    data = {place: each for place, one in enumerate(asked) if (each := _counted(*one)) is not None}
-    questions = [_asked_of_counts(asked[place][0], policy) for place in data]
-    found = dict(zip(data, counts.weigh_together(list(data.values()), questions, next_weight), strict=True))
-    return [found.get(place) for place in range(len(asked))]
+    return _where_known(
+        [_counted(*one) for one in asked],
+        lambda data, places: counts.weigh_together(
+            data, [_asked_of_counts(asked[place][0], policy) for place in places], next_weight
+        ),
+    )
 
 
 def _counted(question: Proportion | Rate, record: Record) -> counts.CountsData | None:
@@ -117,33 +118,18 @@ def _asked_of_counts(question: Proportion | Rate, policy: Policy) -> counts.Coun
 
 
 def _weigh_latency(
-    question: Latency, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None
-) -> Sequential | None:
-    return _weigh_latency_together([(question, record)], policy, next_weight, steps)[0]
-
-
-def _weigh_latency_together(
     asked: Sequence[Asked], policy: Policy, next_weight: float | None, steps: BoolArray | None
 ) -> Sequence[Sequential | None]:
     del steps
-    data = {place: each for place, one in enumerate(asked) if (each := latencies.latency_data(*one)) is not None}
-    questions = [latencies.asked(asked[place][0], policy) for place in data]
-    found = dict(zip(data, latency.weigh_together(list(data.values()), questions, next_weight), strict=True))
-    return [found.get(place) for place in range(len(asked))]
+    return _where_known(
+        [latencies.latency_data(*one) for one in asked],
+        lambda data, places: latency.weigh_together(
+            data, [latencies.asked(asked[place][0], policy) for place in places], next_weight
+        ),
+    )
 
 
 def _weigh_levels(
-    question: levels.LevelQuestion,
-    policy: Policy,
-    record: Record,
-    next_weight: float | None,
-    steps: BoolArray | None,
-) -> Sequential | None:
-    del next_weight
-    return levels.weigh(question, policy, record, steps=steps)
-
-
-def _weigh_levels_together(
     asked: Sequence[Asked], policy: Policy, next_weight: float | None, steps: BoolArray | None
 ) -> Sequence[Sequential | None]:
     del next_weight
@@ -152,8 +138,7 @@ def _weigh_levels_together(
 
 COUNTS: Final = Kind(
     silence=proportions.silence,
-    weigh=_weigh_counts,
-    weigh_together=_weigh_counts_together,
+    weigh_together=_weigh_counts,
     with_next_weight=counts.with_next_weight,
     answer=explaining.evidence_of,
     counts=True,
@@ -161,16 +146,14 @@ COUNTS: Final = Kind(
 )
 RATES: Final = Kind(
     silence=rates.silence,
-    weigh=_weigh_counts,
-    weigh_together=_weigh_counts_together,
+    weigh_together=_weigh_counts,
     with_next_weight=rates.with_next_weight,
     answer=rates.answer,
     counts=True,
 )
 LATENCY: Final = Kind(
     silence=latencies.silence,
-    weigh=_weigh_latency,
-    weigh_together=_weigh_latency_together,
+    weigh_together=_weigh_latency,
     with_next_weight=latency.with_next_weight,
     answer=explain_latency.evidence_of,
     splits=True,
@@ -179,8 +162,7 @@ LATENCY: Final = Kind(
 )
 LEVELS: Final = Kind(
     silence=levels.silence,
-    weigh=_weigh_levels,
-    weigh_together=_weigh_levels_together,
+    weigh_together=_weigh_levels,
     with_next_weight=lambda found, _: found,
     answer=explain_levels.evidence_of,
     ages=True,
@@ -194,19 +176,21 @@ def _silent_since(question: Question, record: Record) -> Silence | None:
 
 
 def _weigh_since(
-    question: Question, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None
-) -> Sequential | None:
+    asked: Sequence[Asked], policy: Policy, next_weight: float | None, steps: BoolArray | None
+) -> Sequence[Sequential | None]:
     """Return evidence against the time before; looks with a baseline are weighed beside it, as ever."""
-    there = gone_since(question, record)
-    both = None
-    if there and record.pairing is Pairing.CONCURRENT:
-        both = _beside(question, record).weigh(question, policy, record, next_weight, steps)
-    return earlier.weigh(question, policy, record, both)
+    found: list[Sequential | None] = []
+    for question, record in asked:
+        both = None
+        if gone_since(question, record) and record.pairing is Pairing.CONCURRENT:
+            both = _beside(question, record).weigh(question, policy, record, next_weight, steps)
+        found.append(earlier.weigh(question, policy, record, both))
+    return found
 
 
 SINCE: Final = Kind(
     silence=_silent_since,
-    weigh=_weigh_since,
+    weigh_together=_weigh_since,
     with_next_weight=lambda found, _: found,
     answer=explain_since.evidence_of,
 )

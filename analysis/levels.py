@@ -161,27 +161,21 @@ def _traffic(found: QuestionRecord) -> float:
     return canary / baseline if canary > 0 and baseline > 0 else 1.0
 
 
-def weigh(
-    question: LevelQuestion, policy: Policy, record: Record, *, steps: BoolArray | None = None
-) -> LevelEvidence | None:
-    """
-    Return the evidence of a level, pod by pod; None where a side has no value, or percentiles are censored away.
-
-    Parameters
-    ----------
-    question : Gauge, Quantile, Latency (published percentiles), or any other kind that was asked as a ``query``
-    policy : Policy
-    record : Record
-    steps : (K,) bool, optional
-        Looks at which the traffic split had changed.
-    """
-    return weigh_together([(question, record)], policy, steps=steps)[0]
-
-
 def weigh_together(
     asked_of: Sequence[tuple[LevelQuestion, Record]], policy: Policy, *, steps: BoolArray | None = None
 ) -> list[LevelEvidence | None]:
-    """Return what `weigh` says of each of several questions, each on its record."""
+    """
+    Return the evidence of levels, pod by pod; None where a side has no value, or percentiles are censored away.
+
+    Parameters
+    ----------
+    asked_of : sequence of (question, Record)
+        Gauge, Quantile, Latency (published percentiles), or any other kind that was asked as a ``query``, each on its
+        record.
+    policy : Policy
+    steps : (K,) bool, optional
+        Looks at which the traffic split had changed.
+    """
     found: list[LevelEvidence | None] = [None] * len(asked_of)
     plain: dict[int, tuple[GaugeData, GaugeQuestion]] = {}
     for place, (question, record) in enumerate(asked_of):

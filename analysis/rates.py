@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Final
 
 from analysis import explaining, silences, words
-from analysis.compare import counts
 from analysis.compare.counts import CountsData, CountsEvidence, CountsQuestion, with_next_weight
 from analysis.explaining import Standing
 from analysis.policy import Policy, Rate
@@ -23,9 +22,9 @@ from analysis.proportions import EVENTS_PER_EXPOSURE, counts_data
 from analysis.record import Record
 from analysis.report import Evidence
 from analysis.silences import Silence
-from analysis.types import BoolArray, Effect, Json, State
+from analysis.types import Effect, Json, State
 
-__all__ = ["answer", "asked", "counts_of", "silence", "unit_of", "weigh", "with_next_weight"]
+__all__ = ["answer", "asked", "counts_of", "silence", "unit_of", "with_next_weight"]
 
 TIME: Final = "time"
 HOUR: Final = 3600.0
@@ -48,28 +47,6 @@ def asked(question: Rate, policy: Policy) -> CountsQuestion:
 def silence(question: Rate, record: Record) -> Silence | None:
     """Return why a question cannot be judged on this record, or None if it can; see `analysis.silences.silence`."""
     return silences.silence(question, record, ("exposure",), "exposure")
-
-
-def weigh(
-    question: Rate, policy: Policy, record: Record, next_weight: float | None, steps: BoolArray | None = None
-) -> CountsEvidence | None:
-    """
-    Return the evidence of a rate; None while no look is closed or no exposure was counted.
-
-    Parameters
-    ----------
-    question : Rate
-    policy : Policy
-    record : Record
-        Fields ``events`` and ``exposure``.
-    next_weight : float, optional
-        The canary's share of the exposure after the next step, in (0, 1].
-    steps : (K,) bool, optional
-        Not used: steps of a rate are read from its own exposure.
-    """
-    del steps
-    data = counts_of(question, record)
-    return None if data is None else counts.weigh(data, asked(question, policy), next_weight)
 
 
 def counts_of(question: Rate, record: Record) -> CountsData | None:

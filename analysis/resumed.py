@@ -8,7 +8,7 @@ memo and nothing else: forgotten, or never there, the same values come out (`for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final, Generic, TypeVar
@@ -56,6 +56,14 @@ def together(kin: Sequence[Hashable]) -> list[list[int]]:
     for place, each in enumerate(kin):
         alike.setdefault(each, []).append(place)
     return [places[first : first + TOGETHER] for places in alike.values() for first in range(0, len(places), TOGETHER)]
+
+
+def in_batches(kin: Sequence[Hashable], weigh: Callable[[list[int]], Iterable[Value]]) -> list[Value]:
+    """Return what ``weigh`` makes of each place; it is asked for batches of places whose ``kin`` is the same."""
+    found: dict[int, Value] = {}
+    for places in together(kin):
+        found |= zip(places, weigh(places), strict=True)
+    return [found[place] for place in range(len(kin))]
 
 
 class Trail:

@@ -60,7 +60,7 @@ def weigh(policy: Policy, record: Record, next_weight: float | None) -> dict[str
     steps: BoolArray | None = None
     split_first = sorted(kinds.values(), key=lambda kind: not kind.splits)
     for family in dict.fromkeys(kind.family for kind in split_first):
-        alike = [q for q in asked if kinds[q.name].family is family]
+        alike = [q for q in asked if kinds[q.name].family == family]
         kind, splits = kinds[alike[0].name], any(kinds[q.name].splits for q in alike)
         known = None if splits else steps
         found |= zip((q.name for q in alike), _evidence(kind, alike, policy, record, next_weight, known), strict=True)
@@ -84,7 +84,7 @@ def _evidence(
 ) -> list[Any]:
     """Return the evidence of questions of one family, young replicas left out where they tell nothing yet."""
     asked = [(q, youth.aged(q, policy, record) if kind.ages else record) for q in questions]
-    weighed = kind.weigh_all(asked, policy, next_weight, steps)
+    weighed = kind.weigh_together(asked, policy, next_weight, steps)
     if not kind.ages:
         return list(weighed)
 

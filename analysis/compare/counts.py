@@ -26,7 +26,7 @@ from analysis.exposure import Exposure
 from analysis.grid import POD_SDS, Floats
 from analysis.noise import Noise
 from analysis.policy import Alphas
-from analysis.resumed import together
+from analysis.resumed import in_batches
 from analysis.types import BoolArray, Direction
 
 
@@ -311,11 +311,10 @@ def weigh_together(
     """
     if next_weight is not None and not 0 < next_weight <= 1:
         raise InvalidInput(f"must lie in (0, 1], got {next_weight!r}", "/next_weight")
-    found: dict[int, CountsEvidence] = {}
-    for places in together([kin_of(*each) for each in zip(data, questions, strict=True)]):
-        batch = _weigh_alike([data[place] for place in places], [questions[place] for place in places], next_weight)
-        found |= zip(places, batch, strict=True)
-    return [found[place] for place in range(len(data))]
+    return in_batches(
+        [kin_of(*each) for each in zip(data, questions, strict=True)],
+        lambda places: _weigh_alike([data[n] for n in places], [questions[n] for n in places], next_weight),
+    )
 
 
 def _weigh_alike(

@@ -18,7 +18,7 @@ from analysis.compare.paired import BY_LOOK, Paired, PairSums, later_pairs
 from analysis.errors import InvalidInput
 from analysis.grid import Floats
 from analysis.policy import Alphas
-from analysis.resumed import Resumed, Trail, together
+from analysis.resumed import Resumed, Trail, in_batches
 from analysis.student import log_mixture
 from analysis.types import Direction
 from analysis.watched import Watched
@@ -145,12 +145,10 @@ def looked(
         Looks, but the first, at which a weight step began.
     """
     begun = [_Begun(each) for each in arms]
-    kin = [_kin(*each) for each in zip(begun, marks, strict=True)]
-    found: dict[int, Looked] = {}
-    for places in together(kin):
-        some = [begun[place] for place in places]
-        found |= zip(places, _looked([questions[place] for place in places], some, marks[places[0]]), strict=True)
-    return [found[place] for place in range(len(arms))]
+    return in_batches(
+        [_kin(*each) for each in zip(begun, marks, strict=True)],
+        lambda places: _looked([questions[n] for n in places], [begun[n] for n in places], marks[places[0]]),
+    )
 
 
 class _Begun:

@@ -25,7 +25,7 @@ from analysis.compare.steps import StepEvidence
 from analysis.errors import InvalidInput
 from analysis.evidence import Null, log_likelihood
 from analysis.grid import Floats
-from analysis.resumed import together
+from analysis.resumed import in_batches
 from analysis.sequential import Older, backed
 from analysis.types import BoolArray
 
@@ -296,11 +296,10 @@ def weigh_together(
     if next_weight is not None and not 0 < next_weight <= 1:
         raise InvalidInput(f"must lie in (0, 1], got {next_weight!r}", "/next_weight")
     arms = [arms_of(*each) for each in zip(data, questions, strict=True)]
-    found: dict[int, LatencyEvidence] = {}
-    for places in together([kin_of(one, question) for (one, _), question in zip(arms, questions, strict=True)]):
-        some = [(data[place], *arms[place]) for place in places]
-        found |= zip(places, _weigh_alike(some, questions[places[0]], next_weight), strict=True)
-    return [found[place] for place in range(len(data))]
+    return in_batches(
+        [kin_of(one, question) for (one, _), question in zip(arms, questions, strict=True)],
+        lambda places: _weigh_alike([(data[n], *arms[n]) for n in places], questions[places[0]], next_weight),
+    )
 
 
 def _weigh_alike(

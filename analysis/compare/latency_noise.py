@@ -83,7 +83,7 @@ class LatencyNoise:
         return spread_of_pods(self.score.pods, None)[0]
 
 
-def rows_of(noise: _T, rows: Rows) -> _T:
+def rows_of(noise: _T, rows: Rows | slice) -> _T:
     """Return the releases of ``rows`` of a dataclass of arrays with a leading axis N."""
     parts: dict[str, Any] = {}
     for field in fields(noise):  # type: ignore[arg-type]

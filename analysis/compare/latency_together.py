@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from analysis.compare.latency_arms import LatencyArms, PreparedLatency, asked_of
 from analysis.compare.latency_edges import WeighedEdges
+from analysis.compare.latency_noise import SCORE_FIELDS, rows_of
 from analysis.compare.latency_parts import AbortParts, LatencyQuestion
-from analysis.compare.scores import ShiftLooks, Side
+from analysis.compare.scores import ShiftLooks
 
 
 def kin_of(arms: LatencyArms, question: LatencyQuestion) -> Hashable:
@@ -64,6 +65,12 @@ def each_prepared(prepared: PreparedLatency) -> list[PreparedLatency]:
     return [_prepared(prepared, row, at) for row, at in enumerate(rows_of_each(prepared.edges, releases))]
 
 
+_BY_RELEASE: Final = (
+    "steps", "used", "empty", "first", "canary_total", "stable_total", "score_from_run", "tail_from_run", "overruled",
+    "provable", "largest_bucket",
+)  # fmt: skip
+
+
 def _prepared(prepared: PreparedLatency, row: int, at: slice) -> PreparedLatency:
     own = slice(row, row + 1)
     edges = _edges(prepared.edges, own, at)
@@ -73,17 +80,7 @@ def _prepared(prepared: PreparedLatency, row: int, at: slice) -> PreparedLatency
         rows=rows,
         edges=edges,
         asked=asked_of(rows, edges),
-        steps=prepared.steps[own],
-        used=prepared.used[own],
-        empty=prepared.empty[own],
-        first=prepared.first[own],
-        canary_total=prepared.canary_total[own],
-        stable_total=prepared.stable_total[own],
-        score_from_run=prepared.score_from_run[own],
-        tail_from_run=prepared.tail_from_run[own],
-        overruled=prepared.overruled[own],
-        provable=prepared.provable[own],
-        largest_bucket=prepared.largest_bucket[own],
+        **{name: getattr(prepared, name)[own] for name in _BY_RELEASE},
         origin=prepared.origin.narrowed(b"row", b"%d" % row),
     )
 
@@ -104,23 +101,8 @@ def _edges(edges: WeighedEdges, own: slice, at: slice) -> WeighedEdges:
 
 
 def _looks(looks: ShiftLooks, own: slice) -> ShiftLooks:
-    canary, baseline = (
-        Side(total=side.total[own], plain=side.plain[own], told=side.told[own])
-        for side in (looks.canary, looks.baseline)
-    )
-    return ShiftLooks(
-        canary=canary,
-        baseline=baseline,
-        used=looks.used[own],
-        seconds=looks.seconds,
-        long_run=looks.long_run[own],
-        dof=looks.dof[own],
-        pod_rate=looks.pod_rate[own],
-        spread=looks.spread[own],
-        spread_dof=looks.spread_dof[own],
-        bets=looks.bets[own],
-        visible=looks.visible,
-    )
+    parts = {name: getattr(looks, name)[own] for name in ("used", *SCORE_FIELDS)}
+    return replace(looks, canary=rows_of(looks.canary, own), baseline=rows_of(looks.baseline, own), **parts)
 
 
 def each_against(found: AbortParts, edges: WeighedEdges) -> list[AbortParts]:

@@ -9,6 +9,7 @@ from analysis import rates
 from analysis.demand import final_slack
 from analysis.explaining import Standing
 from analysis.exposure import weight_steps
+from analysis.kinds import RATES
 from analysis.policy import Rate, Tolerance
 from analysis.types import Direction, State, Weight
 from tests.analysis.record_examples import policy, question, record, side
@@ -42,7 +43,7 @@ def crashing(looks=LOOKS):
 
 
 def weighed(asked, seen, next_weight=None):
-    return rates.weigh(asked, policy(asked), seen, next_weight)
+    return RATES.weigh(asked, policy(asked), seen, next_weight, None)
 
 
 def test_a_crash_loop_aborts_where_stable_never_restarted():

@@ -180,21 +180,6 @@ def cut(data: CountsData, looks: int) -> CountsData:
     return replace(data, **{name: getattr(data, name)[..., :looks] for name in there})
 
 
-@pytest.mark.parametrize("case", ["good and bad", "nothing known before", "weight steps at other looks"])
-def test_a_batch_that_is_watched_is_the_one_weighed_at_once(case: str):
-    """Look by look with what is remembered, and from nothing: the same digits."""
-    data, questions = zip(*ASKED[case], strict=True)
-
-    def digits(looks: int) -> list[bytes]:
-        found = counts.weigh_together([cut(each, looks) for each in data], questions)
-        return [np.r_[getattr(each, name), each.by_step.now].tobytes() for each in found for name in CURVES]
-
-    watched = [digits(looks) for looks in range(15, LOOKS + 1, 5)]
-    for looks, found in zip(range(15, LOOKS + 1, 5), watched, strict=True):
-        resumed.forget()
-        assert digits(looks) == found
-
-
 def level(seed: int, *, stable: int = 6, shift: float = 1.0, height: float = 10.0, before: int = 80) -> GaugeData:
     rng = np.random.default_rng(seed)
     sides = (height + rng.normal(0, 1, (pods, LOOKS)) for pods in (stable, 3))
@@ -307,19 +292,25 @@ def test_latencies_weighed_together_are_those_weighed_alone(case: str, weight: f
         )
 
 
+def digits(kind, case, looks):
+    """Return everything that the first looks of a case say."""
+    cases, weigh, cut_to = {
+        "counts": (ASKED, counts.weigh_together, cut),
+        "latencies": (LATENCIES, latency.weigh_together, first),
+    }[kind]
+    data, questions = zip(*cases[case], strict=True)
+    found = weigh([cut_to(each, looks) for each in data], questions)
+    return [np.r_[getattr(each, name), each.by_step.now].tobytes() for each in found for name in CURVES]
+
+
 @pytest.mark.parametrize("case", ["good and bad", "nothing known before", "weight steps at other looks"])
-def test_latencies_that_are_watched_together_are_those_weighed_at_once(case: str):
+@pytest.mark.parametrize("kind", ["counts", "latencies"])
+def test_a_batch_that_is_watched_is_the_one_weighed_at_once(kind, case):
     """Look by look with what is remembered, and from nothing: the same digits."""
-    data, questions = zip(*LATENCIES[case], strict=True)
-
-    def digits(looks: int) -> list[bytes]:
-        found = latency.weigh_together([first(each, looks) for each in data], questions)
-        return [np.r_[getattr(each, name), each.by_step.now].tobytes() for each in found for name in CURVES]
-
-    watched = [digits(looks) for looks in range(15, LOOKS + 1, 5)]
+    watched = [digits(kind, case, looks) for looks in range(15, LOOKS + 1, 5)]
     for looks, found in zip(range(15, LOOKS + 1, 5), watched, strict=True):
         resumed.forget()
-        assert digits(looks) == found
+        assert digits(kind, case, looks) == found
 
 
 def pods_of(number: int, name: str, events: float) -> dict[str, dict[str, np.ndarray]]:
